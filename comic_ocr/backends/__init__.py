@@ -1,0 +1,55 @@
+"""Where calls run. Lithops is imported only once a backend of its own is opened."""
+
+from __future__ import annotations
+
+from comic_ocr.backends.base import Backend, CallLoss, CallResult, WorkerLimits
+from comic_ocr.backends.config import CallSettings, load_config
+from comic_ocr.backends.inline import InlineBackend
+from comic_ocr.errors import UsageError
+
+#: Lithops' names of what suits OCR, and `inline` for this process.
+BACKENDS = (
+    "localhost",
+    "inline",
+    "aws_lambda",
+    "aws_batch",
+    "azure_containers",
+    "azure_functions",
+    "gcp_cloudrun",
+    "gcp_functions",
+    "k8s",
+    "code_engine",
+)
+LOCAL_BACKENDS = ("localhost", "inline")
+
+__all__ = [
+    "BACKENDS",
+    "LOCAL_BACKENDS",
+    "Backend",
+    "CallLoss",
+    "CallResult",
+    "CallSettings",
+    "WorkerLimits",
+    "open_backend",
+]
+
+
+def open_backend(name: str, settings: CallSettings, config: str | None = None) -> Backend:
+    """Return a backend that is ready for calls.
+
+    Args:
+        name: one of BACKENDS.
+        settings: workers, memory and timeout.
+        config: Lithops configuration file; None for ./lithops.yaml if there is one.
+
+    Raises:
+        UsageError: the name or the configuration file is wrong. Not retryable.
+        BackendError: Lithops cannot reach or use the backend. Not retryable.
+    """
+    if name not in BACKENDS:
+        raise UsageError(f'there is no backend "{name}".', hint=f"backends: {', '.join(BACKENDS)}")
+    if name == "inline":
+        return InlineBackend()
+    from comic_ocr.backends.lithops import LithopsBackend
+
+    return LithopsBackend(name, load_config(config), settings)

@@ -1,0 +1,39 @@
+"""`batch_ocr failures`: pages that could not be read, and why."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from comic_ocr.job import JobState
+from comic_ocr.page import PageFailure, result_key
+
+
+@click.command()
+@click.argument("output")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+def failures(output: str, as_json: bool) -> None:
+    """List the failed pages of the job at OUTPUT: id, code, attempts, reason, source."""
+    state = JobState(output)
+    state.require_job()
+    done = set(state.list_done())
+    found = [
+        PageFailure(
+            canonical_id=row.canonical_id,
+            code=row.code,
+            message=row.message,
+            retryable=row.retryable,
+            attempts=row.attempts,
+            source=row.source,
+        )
+        for row in state.failed_rows().values()
+        if result_key(row.canonical_id) not in done
+    ]
+    for failure in sorted(found, key=lambda f: (f.code, f.canonical_id)):
+        if as_json:
+            click.echo(msgspec.json.encode(failure))
+            continue
+        again = "may pass when tried again" if failure.retryable else "trying again will not help"
+        click.echo(f"{failure.canonical_id}\t{failure.code}\t{failure.message}")
+        click.echo(f"\t{failure.source} ({failure.attempts} attempts; {again})")
+    click.echo(f"{len(found)} failed pages", err=True)

@@ -1,0 +1,241 @@
+"""`batch_ocr run`: read the pages of a manifest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from comic_ocr.backends import BACKENDS, LOCAL_BACKENDS
+from comic_ocr.cli.progress import ProgressPrinter
+from comic_ocr.errors import UsageError
+from comic_ocr.job import JobSpec, JobSummary, estimate_job, run_job
+from comic_ocr.job.events import JobPlanned
+from comic_ocr.worker.task import available_cores
+
+_CLOUD_WORKERS = 100
+_BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
+
+
+@click.command()
+@click.option(
+    "--manifest",
+    required=True,
+    metavar="URL",
+    help="Table of pages: CSV, TSV, JSONL or Parquet; a path or URL.",
+)
+@click.option(
+    "--method",
+    default="paddleocr",
+    show_default=True,
+    metavar="NAME",
+    help="What reads the pages; `batch_ocr methods` lists them.",
+)
+@click.option(
+    "--lang",
+    metavar="CODES",
+    help="Languages on the pages, such as en or en,ja.  [default: the method's]",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the method; may be given several times.",
+)
+@click.option("--model", metavar="NAME", help="Short for --option model=NAME.")
+@click.option(
+    "--direction",
+    type=click.Choice(["ltr", "rtl"]),
+    default="ltr",
+    show_default=True,
+    help="Reading direction of pages whose row names none.",
+)
+@click.option(
+    "--output",
+    metavar="URL",
+    help="Where results go: folder, s3://, gs:// or az:// prefix.  [default: ocr_results]",
+)
+@click.option(
+    "--output-bucket", metavar="BUCKET", help="Bucket for the results, instead of --output."
+)
+@click.option(
+    "--output-prefix",
+    "--output-key-prefix",
+    default="ocr_results",
+    show_default=True,
+    metavar="PREFIX",
+    help="Prefix in --output-bucket.",
+)
+@click.option(
+    "--image-path-prefix",
+    metavar="URL",
+    help="Put before relative image paths.  [default: the manifest's folder]",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="localhost",
+    show_default=True,
+    help="Where workers run, by Lithops' name.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Calls at once.  [default: this machine's cores, or 100 in a cloud]",
+)
+@click.option(
+    "--memory",
+    "memory_mb",
+    type=click.IntRange(128),
+    metavar="MB",
+    help="Memory of one worker.  [default: the configuration's]",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.IntRange(30),
+    metavar="S",
+    help="Longest call.  [default: the configuration's]",
+)
+@click.option("--config", metavar="FILE", help="Lithops configuration.  [default: ./lithops.yaml]")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Only the first N pages of the manifest."
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, and stop.")
+@click.option("--retry-failed", is_flag=True, help="Also try pages that failed in earlier runs.")
+@click.option(
+    "--overwrite", is_flag=True, help="Read every page again and replace earlier results."
+)
+@click.option("--summary-file", is_flag=True, help="Also write ./lithops_ocr_summary_<time>.json.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."
+)
+@click.option("--quiet", is_flag=True, help="No progress; errors only.")
+@click.option("--verbose", is_flag=True, help="A line for each call.")
+def run(**flags: Any) -> int:
+    """Read every page of a manifest that is not done yet.
+
+    One JSON per page is written to OUTPUT/{canonical_id}_ocr.json. Run the same command again to
+    go on after an interruption; pages that are done are never read twice.
+
+    Exit codes: 0 done, 2 usage, 3 finished but some pages failed, 5 backend or storage failed,
+    130 interrupted.
+    """
+    spec = make_spec(flags)
+    if flags["dry_run"]:
+        print_estimate(estimate_job(spec), as_json=flags["as_json"])
+        return 0
+    printer = ProgressPrinter(quiet=flags["quiet"] or flags["as_json"], verbose=flags["verbose"])
+    with printer:
+        summary = run_job(spec, on_event=printer.handle)
+    if flags["summary_file"]:
+        write_summary_file(summary)
+    if flags["as_json"]:
+        click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    elif not flags["quiet"]:
+        click.echo(describe_end(summary))
+    return summary.exit_code
+
+
+def make_spec(flags: dict[str, Any]) -> JobSpec:
+    """Return the job that the flags ask for."""
+    local = flags["backend"] in LOCAL_BACKENDS
+    return JobSpec(
+        manifest=flags["manifest"],
+        method=flags["method"],
+        output=choose_output(flags),
+        backend=flags["backend"],
+        workers=flags["workers"] or (available_cores() if local else _CLOUD_WORKERS),
+        lang=flags["lang"],
+        options=parse_options(flags["options"], flags["model"]),
+        direction=flags["direction"],
+        image_path_prefix=flags["image_path_prefix"],
+        limit=flags["limit"],
+        overwrite=flags["overwrite"],
+        retry_failed=flags["retry_failed"],
+        config=flags["config"],
+        memory_mb=flags["memory_mb"],
+        timeout_s=flags["timeout_s"],
+    )
+
+
+def choose_output(flags: dict[str, Any]) -> str:
+    """Return the output URL of --output or --output-bucket."""
+    if flags["output"] and flags["output_bucket"]:
+        raise UsageError("--output and --output-bucket exclude each other.", hint="give one")
+    if not flags["output_bucket"]:
+        return flags["output"] or "ocr_results"
+    bucket = str(flags["output_bucket"]).rstrip("/")
+    if "://" not in bucket:
+        cloud = flags["backend"].partition("_")[0]
+        bucket = f"{_BUCKET_SCHEMES.get(cloud, 's3')}://{bucket}"
+    return f"{bucket}/{flags['output_prefix'].strip('/')}"
+
+
+def parse_options(pairs: tuple[str, ...], model: str | None) -> dict[str, str]:
+    """Return --option KEY=VALUE pairs as a mapping.
+
+    Raises:
+        UsageError: a pair has no `=`.
+    """
+    options: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f'--option "{pair}" is not KEY=VALUE.', hint="--option psm=11")
+        options[key.strip()] = value
+    if model:
+        options["model"] = model
+    return options
+
+
+def print_estimate(planned: JobPlanned, *, as_json: bool) -> None:
+    """Print what a run would do."""
+    summary = planned.summary
+    if as_json:
+        facts = {
+            "pages": summary.pages,
+            "done_before": summary.done_before,
+            "failed_before": summary.failed_before,
+            "to_read": summary.remaining,
+            "calls": planned.calls,
+            "expected_s": planned.expected_s,
+            "expected_usd": planned.expected_usd,
+        }
+        click.echo(msgspec.json.format(msgspec.json.encode(facts), indent=2))
+        return
+    click.echo(ProgressPrinter.describe_plan(planned))
+    click.echo("dry run: nothing was read or written")
+
+
+def describe_end(summary: JobSummary) -> str:
+    """Return what a person wants to know at the end of a run."""
+    lines = []
+    if summary.done or summary.failed:
+        rate = f"{summary.pages_per_s:.2f} pages/s"
+        lines.append(f"read {summary.done} pages in {summary.wall_s:.1f} s ({rate})")
+    else:
+        lines.append(f"nothing to read: {summary.done_before} of {summary.pages} pages are done")
+    if summary.done and summary.done_before:
+        lines[0] += f"; {summary.done_before} were done before"
+    if summary.failed:
+        codes = ", ".join(f"{n} {code}" for code, n in sorted(summary.failures_by_code.items()))
+        lines.append(f"failed {summary.failed} pages: {codes}")
+    if summary.failed_before:
+        lines.append(f"{summary.failed_before} pages failed earlier; --retry-failed tries them")
+    if summary.failed or summary.failed_before:
+        lines.append(f"see each: batch_ocr failures {summary.output}")
+    lines.append(f"results: {summary.output}/{{canonical_id}}_ocr.json")
+    return "\n".join(lines)
+
+
+def write_summary_file(summary: JobSummary) -> None:
+    """Write a copy of the summary into the current folder."""
+    path = Path(f"lithops_ocr_summary_{datetime.now(UTC):%Y%m%d_%H%M%S}.json")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    click.echo(f"summary: {path}", err=True)

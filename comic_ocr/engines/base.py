@@ -1,0 +1,112 @@
+"""What an engine is, and how a method describes it.
+
+A complete plugin, named by the entry point group `comic_ocr.engines`:
+
+    from comic_ocr.engines import Method, Recognition
+    from comic_ocr.page import Region
+
+    class ShoutEngine:
+        version, model = "1.0", None
+        def load(self): pass
+        def recognize(self, page):
+            return Recognition([Region(text="HELLO", bbox=(0, 0, page.width, page.height))])
+
+    METHOD = Method("shout", "reads HELLO on every page", build=lambda setup: ShoutEngine())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from comic_ocr.images import PageImage
+from comic_ocr.page import Region, Usage
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What an engine found on one page."""
+
+    #: in the engine's own order
+    regions: list[Region]
+    #: tokens and price, from engines that are paid by the page
+    usage: Usage = field(default_factory=Usage)
+    warnings: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """Reads pages. One instance per worker process."""
+
+    #: of the engine's package, for the page JSON
+    version: str
+    #: what recognises the text, None where the version says it all
+    model: str | None
+
+    def load(self) -> None:
+        """Prepare to read: import packages, load weights, open clients.
+
+        Runs once in the worker, before the first page.
+
+        Raises:
+            EngineMissingError: a package or its data is not installed. Not retryable.
+            OptionError: an option does not fit this machine. Not retryable.
+        """
+
+    def recognize(self, page: PageImage) -> Recognition:
+        """Return the text regions of one page, in the engine's own order.
+
+        Runs in the worker, after load(); from `Method.concurrency` threads at once.
+        Must not start processes.
+
+        Raises:
+            EngineError: the image cannot be read. Not retryable.
+            EngineUnavailableError: API or model not reachable. Retryable.
+        """
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For methods that take no options."""
+
+
+@dataclass(frozen=True)
+class EngineSetup:
+    """What a worker gives to `Method.build`."""
+
+    #: an instance of the method's `options` type
+    options: msgspec.Struct = field(default_factory=NoOptions)
+    #: this project's language codes (see languages.py), never empty where the method has languages
+    languages: tuple[str, ...] = ()
+    #: cores that this worker may keep busy
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a user can ask for by name, and what the planner must know of it."""
+
+    name: str
+    #: one line for `batch_ocr methods`
+    summary: str
+    build: Callable[[EngineSetup], Engine]
+    options: type[msgspec.Struct] = NoOptions
+    #: options → codes that can be read with what is installed here; empty: the engine reads any
+    languages: Callable[[Any], frozenset[str]] = lambda _options: frozenset()
+    #: languages when the user names none
+    default_languages: tuple[str, ...] = ()
+    #: options → None when it can run here, else what to install
+    missing: Callable[[Any], str | None] = lambda _options: None
+    #: `cpu`, `gpu`, `api`
+    runs_on: tuple[str, ...] = ("cpu",)
+    #: what a page costs besides the worker's time
+    price: str = "compute only"
+    #: seconds of one core for a typical comic page; measured, see docs/reference/methods.md
+    typical_s: float = 1.0
+    #: seconds to import and load, once per call
+    load_s: float = 1.0
+    #: memory of one worker, for functions that are sized in advance
+    memory_mb: int = 1024
+    #: pages in flight per worker
+    concurrency: int = 1

@@ -1,0 +1,168 @@
+"""Before the first call: the manifest checked and planned, less what is done or has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from comic_ocr.engines import find_method, method_names, resolve_languages
+from comic_ocr.errors import LanguageError, ManifestError, UsageError
+from comic_ocr.job.plan import Backlog, Group, PlanWriter
+from comic_ocr.job.spec import CheckedMethod, JobSpec
+from comic_ocr.job.state import JobState, hash_key, new_run_id
+from comic_ocr.job.summary import JobSummary
+from comic_ocr.manifest import read_manifest
+from comic_ocr.page import PageRef, result_key
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A job that is ready to run."""
+
+    spec: JobSpec
+    checked: CheckedMethod
+    state: JobState
+    backlog: Backlog
+    summary: JobSummary
+    #: page JSON older than this is replaced, seconds since the epoch; 0 for none
+    replace_before: float
+    #: an earlier run may have left workers that still write
+    check_existing: bool
+
+
+@dataclass
+class _Known:
+    """What earlier runs left, by hash of the page's key; failed pages with their attempts."""
+
+    done: set[int]
+    failed: dict[int, int]
+
+
+@dataclass
+class _Counts:
+    pages: int = 0
+    done: int = 0
+    failed: int = 0
+    planned: int = 0
+
+
+def prepare_job(
+    spec: JobSpec, checked: CheckedMethod, state: JobState, *, dry_run: bool = False
+) -> Preparation:
+    """Return the job's backlog and counts; the plan and job file are written unless dry_run.
+
+    Raises:
+        ManifestError: carries all problems of the manifest. Nothing was started. Not retryable.
+    """
+    run_id = new_run_id()
+    known = _find_known(state, spec)
+    writer = PlanWriter(state.store, run_id, dry_run=dry_run)
+    try:
+        counts = _plan_pages(spec, checked, known, writer)
+        if not counts.pages:
+            raise ManifestError(
+                f"manifest {spec.manifest} has no pages.", hint="it needs one row per page"
+            )
+        backlog = Backlog(writer.finish())
+    except UsageError:
+        writer.discard()
+        raise
+    disturbed = state.job is not None and not state.ended_well()
+    job_id = state.job.job_id if state.job else run_id
+    if not dry_run:
+        job_id = state.begin(checked, run_id=run_id, overwrite=spec.overwrite).job_id
+    replaces = state.job is not None and state.job.overwrite and not dry_run
+    return Preparation(
+        spec=spec,
+        checked=checked,
+        state=state,
+        backlog=backlog,
+        summary=_make_summary(spec, state, job_id, run_id, counts),
+        replace_before=state.started_at().timestamp() if replaces else 0.0,
+        check_existing=disturbed,
+    )
+
+
+def _find_known(state: JobState, spec: JobSpec) -> _Known:
+    if state.job is None or spec.overwrite:
+        return _Known(set(), {})
+    done = {hash_key(key) for key in state.list_done()}
+    failed = {hash_key(result_key(name)): row.attempts for name, row in state.failed_rows().items()}
+    return _Known(done, {key: tries for key, tries in failed.items() if key not in done})
+
+
+def _plan_pages(
+    spec: JobSpec, checked: CheckedMethod, known: _Known, writer: PlanWriter
+) -> _Counts:
+    counts = _Counts()
+    groups: dict[tuple[str | None, str | None], Group] = {}
+    for page in _read_pages(spec):
+        counts.pages += 1
+        key = hash_key(result_key(page.canonical_id))
+        if key in known.done:
+            counts.done += 1
+            continue
+        tries = known.failed.get(key, 0)
+        if tries and not spec.retry_failed:
+            counts.failed += 1
+            continue
+        wanted = (page.method, page.lang)
+        if wanted not in groups:
+            groups[wanted] = _find_group(checked, page)
+        planned = msgspec.structs.replace(page, attempts=tries) if tries else page
+        writer.add(planned, groups[wanted])
+        counts.planned += 1
+    return counts
+
+
+def _read_pages(spec: JobSpec) -> Iterator[PageRef]:
+    """Yield the first `limit` pages; the rest of the manifest is checked all the same."""
+    pages = read_manifest(
+        spec.manifest,
+        image_path_prefix=spec.image_path_prefix,
+        known_methods=frozenset(method_names()),
+    )
+    for number, page in enumerate(pages, 1):
+        if spec.limit is None or number <= spec.limit:
+            yield page
+
+
+def _find_group(checked: CheckedMethod, page: PageRef) -> Group:
+    """Return what a page is read with: the method and languages of its row, else the job's."""
+    if page.method in (None, checked.name) and page.lang is None:
+        return checked.name, checked.languages
+    method = find_method(page.method or checked.name)
+    same = method.name == checked.name
+    options = msgspec.convert(checked.options, method.options) if same else method.options()
+    default = ",".join(checked.languages) if same else None
+    try:
+        return method.name, resolve_languages(method, options, page.lang or default)
+    except LanguageError as error:
+        where = f'page "{page.canonical_id}" of the manifest'
+        raise LanguageError(f"{where}: {error.message}", hint=error.hint) from error
+
+
+def _make_summary(
+    spec: JobSpec, state: JobState, job_id: str, run_id: str, counts: _Counts
+) -> JobSummary:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return JobSummary(
+        job_id=job_id,
+        run_id=run_id,
+        method=spec.method,
+        output=state.store.url,
+        backend=spec.backend,
+        workers=spec.workers,
+        state="running",
+        pages=counts.pages,
+        done_before=counts.done,
+        failed_before=counts.failed,
+        done=0,
+        failed=0,
+        remaining=counts.planned,
+        started_at=now,
+        updated_at=now,
+    )

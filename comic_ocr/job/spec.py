@@ -1,0 +1,85 @@
+"""What a user asks for, and the fingerprint that says whether two jobs mean the same results."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from comic_ocr.engines import (
+    Method,
+    convert_options,
+    find_method,
+    prepare_method,
+    resolve_languages,
+)
+from comic_ocr.errors import UsageError
+from comic_ocr.page import Direction
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as asked for: the parameters of `comic_ocr.run`, described there."""
+
+    manifest: str
+    method: str = "paddleocr"
+    output: str = "ocr_results"
+    backend: str = "localhost"
+    workers: int = 2
+    lang: str | None = None
+    options: dict[str, Any] = {}
+    direction: Direction = "ltr"
+    image_path_prefix: str | None = None
+    limit: int | None = None
+    overwrite: bool = False
+    retry_failed: bool = False
+    config: str | None = None
+    memory_mb: int | None = None
+    timeout_s: int | None = None
+
+
+class CheckedMethod(msgspec.Struct, frozen=True):
+    """A method with what it will run with, all valid."""
+
+    name: str
+    options: dict[str, Any]
+    languages: tuple[str, ...]
+
+
+def check_spec(spec: JobSpec, *, local: bool) -> tuple[Method, CheckedMethod]:
+    """Return the job's method and what it will run with.
+
+    Args:
+        spec: as asked for.
+        local: workers run on this machine, so what is installed here is what they have.
+
+    Raises:
+        UsageError: the method, a language, an option or a number does not work. Not retryable.
+    """
+    for name, value in (("workers", spec.workers), ("limit", spec.limit)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} must be at least 1, not {value}.", hint=f"check --{name}")
+    if spec.overwrite and spec.retry_failed:
+        raise UsageError(
+            "overwrite and retry_failed exclude each other: overwrite reads every page again.",
+            hint="leave out --retry-failed",
+        )
+    method = find_method(spec.method)
+    options = convert_options(method, spec.options)
+    if local:
+        prepare_method(method, options)
+    languages = resolve_languages(method, options, spec.lang)
+    return method, CheckedMethod(method.name, msgspec.to_builtins(options), languages)
+
+
+def fingerprint(checked: CheckedMethod) -> str:
+    """Return 16 hex digits that are equal for jobs whose results may share a prefix."""
+    canonical = msgspec.json.encode(
+        {
+            "method": checked.name,
+            "options": checked.options,
+            "languages": checked.languages,
+        },
+        order="deterministic",
+    )
+    return hashlib.sha256(canonical).hexdigest()[:16]

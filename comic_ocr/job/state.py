@@ -1,0 +1,205 @@
+"""A job's files under `{output}/_comic_ocr/`, and what they say is done and failed.
+
+    job.json                     the fingerprint; written once, its time of writing starts the job
+    plan/{run}/{part}.jsonl      PageRefs, one a line; chunks are byte ranges
+    ledger/{run}/{chunk}-{n}.jsonl   LedgerRows of one chunk attempt, written by its worker
+    summary.json                 JobSummary of the last run, rewritten while it runs
+
+What is done is what a listing shows: page JSON written since job.json. The ledger adds what failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from comic_ocr._version import __version__
+from comic_ocr.errors import OutputConflictError, SourceNotFoundError, StorageError
+from comic_ocr.job.spec import CheckedMethod, fingerprint
+from comic_ocr.job.summary import JobSummary
+from comic_ocr.page import RESULT_SUFFIX, SCHEMA_VERSION, STATE_PREFIX, LedgerRow
+from comic_ocr.storage import Store, open_store
+
+_JOB_KEY = f"{STATE_PREFIX}/job.json"
+_SUMMARY_KEY = f"{STATE_PREFIX}/summary.json"
+_LEDGER_PREFIX = f"{STATE_PREFIX}/ledger"
+_READERS = 16
+
+
+class JobFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What identifies the results under an output prefix."""
+
+    job_id: str
+    fingerprint: str
+    method: str
+    options: dict[str, Any]
+    languages: tuple[str, ...]
+    created_at: str
+    #: replaces the results of an earlier job on this prefix
+    overwrite: bool = False
+    package_version: str = __version__
+    schema_version: str = SCHEMA_VERSION
+
+
+class JobState:
+    """A job's files. Nothing is written by opening it."""
+
+    def __init__(self, output: str) -> None:
+        self.store: Store = open_store(output)
+        self.job = self._read_job()
+
+    def _read_job(self) -> JobFile | None:
+        try:
+            data = self.store.get(_JOB_KEY)
+        except SourceNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(data, type=JobFile)
+        except msgspec.DecodeError as error:
+            raise StorageError(
+                f"{self.store.locate(_JOB_KEY)} is not a job file of this version: {error}",
+                hint="use another --output, or --overwrite to begin anew",
+            ) from error
+
+    def require_job(self) -> JobFile:
+        """Return the job of this output.
+
+        Raises:
+            SourceNotFoundError: no job has run here. Not retryable.
+        """
+        if self.job is None:
+            raise SourceNotFoundError(
+                f"there is no job at {self.store.url}.",
+                hint="name the --output of a run, as its summary shows it",
+            )
+        return self.job
+
+    def check_same(self, checked: CheckedMethod) -> None:
+        """Refuse to mix results of two methods or option sets.
+
+        Raises:
+            OutputConflictError: another fingerprint has results here. Not retryable.
+        """
+        job = self.job
+        if job is None:
+            self._refuse_strangers()
+            return
+        if job.fingerprint == fingerprint(checked):
+            return
+        raise OutputConflictError(
+            f"{self.store.url} holds results of another job: {_describe(job)}; "
+            f"this one is {_describe(checked)}.",
+            hint="choose another --output, or --overwrite to read every page again",
+        )
+
+    def _refuse_strangers(self) -> None:
+        """Page JSON without a job file is somebody else's, and must not count as done."""
+        if any(entry.key.endswith(RESULT_SUFFIX) for entry in self.store.list()):
+            raise OutputConflictError(
+                f"{self.store.url} holds *{RESULT_SUFFIX} files, but no job of this program.",
+                hint="choose another --output, or --overwrite to replace them",
+            )
+
+    def begin(self, checked: CheckedMethod, *, run_id: str, overwrite: bool) -> JobFile:
+        """Return the job file, written now if this is the job's first run or it overwrites.
+
+        Overwriting deletes the state of the job before, less the plan of the run that begins.
+        """
+        if self.job is not None and not overwrite:
+            return self.job
+        if self.job is not None:
+            self._delete_state(keep=f"{STATE_PREFIX}/plan/{run_id}/")
+        self.job = JobFile(
+            job_id=run_id,
+            fingerprint=fingerprint(checked),
+            method=checked.name,
+            options=checked.options,
+            languages=checked.languages,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            overwrite=overwrite,
+        )
+        self.store.put(_JOB_KEY, _pretty(self.job), overwrite=True)
+        return self.job
+
+    def _delete_state(self, *, keep: str) -> None:
+        for key in [entry.key for entry in self.store.list(STATE_PREFIX)]:
+            if not key.startswith(keep):
+                self.store.delete(key)
+
+    def list_done(self) -> Iterator[str]:
+        """Yield the keys of the page JSON that this job wrote, in no order."""
+        if self.job is None:
+            return
+        since = self.started_at() if self.job.overwrite else None
+        for entry in self.store.list():
+            if entry.key.endswith(RESULT_SUFFIX) and (since is None or entry.modified_at >= since):
+                yield entry.key
+
+    def started_at(self) -> datetime:
+        """Return when the job's first run began, by the store's own clock."""
+        return self.store.head(_JOB_KEY).modified_at
+
+    def read_ledger(self) -> Iterator[LedgerRow]:
+        """Yield all rows, older runs first."""
+        decoder = msgspec.json.Decoder(LedgerRow)
+        keys = sorted(e.key for e in self.store.list(_LEDGER_PREFIX) if e.key.endswith(".jsonl"))
+        with ThreadPoolExecutor(_READERS) as readers:
+            for data in readers.map(self.store.get, keys):
+                yield from decoder.decode_lines(data)
+
+    def failed_rows(self) -> dict[str, LedgerRow]:
+        """Return the last row of each page whose last attempt failed, by canonical id."""
+        failed: dict[str, LedgerRow] = {}
+        for row in self.read_ledger():
+            if row.status == "failed":
+                failed[row.canonical_id] = row
+            else:
+                failed.pop(row.canonical_id, None)
+        return failed
+
+    def write_rows(self, run_id: str, name: str, rows: list[LedgerRow]) -> None:
+        """Write ledger rows of the driver's own, for pages whose worker could not."""
+        data = msgspec.json.Encoder().encode_lines(rows)
+        self.store.put(f"{_LEDGER_PREFIX}/{run_id}/{name}.jsonl", data, overwrite=True)
+
+    def ended_well(self) -> bool:
+        """Return whether the last run came to its end, so that no worker of it still writes."""
+        summary = self.read_summary()
+        return summary is not None and summary.state == "finished"
+
+    def write_summary(self, summary: JobSummary) -> None:
+        """Replace the summary."""
+        self.store.put(_SUMMARY_KEY, _pretty(summary), overwrite=True)
+
+    def read_summary(self) -> JobSummary | None:
+        """Return the summary of the last run, None where there was none."""
+        try:
+            return msgspec.json.decode(self.store.get(_SUMMARY_KEY), type=JobSummary)
+        except SourceNotFoundError:
+            return None
+
+
+def hash_key(key: str) -> int:
+    """Return 64 bits of a key: a million of them fit a set where the keys would not."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+
+
+def new_run_id() -> str:
+    """Return a name for a run that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"
+
+
+def _describe(job: JobFile | CheckedMethod) -> str:
+    name = job.method if isinstance(job, JobFile) else job.name
+    settings = {**job.options, "lang": ",".join(job.languages)}
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in settings.items())})"
+
+
+def _pretty(value: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

@@ -1,0 +1,1 @@
+"""What tests and plugin authors use: pages to read, fakes and contract suites."""

@@ -1,0 +1,189 @@
+"""The map function: one call reads one chunk."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from comic_ocr._version import __version__
+from comic_ocr.engines import (
+    Engine,
+    EngineSetup,
+    convert_options,
+    find_method,
+    prepare_method,
+    resolve_languages,
+)
+from comic_ocr.errors import BackendError, ComicOcrError, UsageError
+from comic_ocr.page import STATE_PREFIX, ChunkRef, ChunkReport, Fault, LedgerRow, PageRef, find_runs
+from comic_ocr.storage import Store, open_store
+from comic_ocr.worker.pages import PageLoop, PagesOutcome
+from comic_ocr.worker.read import ReadPlan
+from comic_ocr.worker.spec import WorkSpec
+
+
+class ChunkTask(msgspec.Struct, frozen=True):
+    """The input of one call."""
+
+    spec: WorkSpec
+    chunk: ChunkRef
+
+
+def run_chunk(task_json: bytes) -> bytes:
+    """Read the pages of one chunk and return a ChunkReport, both as JSON.
+
+    Runs in the worker, as the function of a Lithops call; may run twice for the same chunk. Each
+    page ends as page JSON or as a failure in the chunk's ledger object. What would fail every
+    chunk alike (a missing engine, another package version) comes back as `fault`.
+
+    Raises:
+        StorageError: the plan or the ledger cannot be reached. Retryable.
+    """
+    started = time.monotonic()
+    task = msgspec.json.decode(task_json, type=ChunkTask)
+    try:
+        report = _run(task.spec, task.chunk, started)
+    except (UsageError, BackendError) as error:
+        report = ChunkReport(
+            chunk_id=task.chunk.chunk_id,
+            attempt=task.chunk.attempt,
+            wall_s=time.monotonic() - started,
+            fault=make_fault(error),
+        )
+    return msgspec.json.encode(report)
+
+
+def _run(spec: WorkSpec, chunk: ChunkRef, started: float) -> ChunkReport:
+    _check_version(spec)
+    store = open_store(spec.output)
+    pages = _read_slices(store, chunk)
+    engine, plan = build_engine(
+        chunk.method,
+        spec.options if chunk.method == spec.method else {},
+        languages=chunk.languages,
+        threads=spec.threads,
+    )
+    plan = replace(
+        plan,
+        direction=spec.direction,
+        max_pixels=spec.max_pixels,
+        replace_before=spec.replace_before,
+        check_existing=spec.check_existing or chunk.attempt > 1,
+        earlier_attempts=chunk.attempt - 1,
+    )
+    load_s = time.monotonic() - started
+    loop = PageLoop(store, engine, plan, should_stop=_make_stop(spec, started))
+    outcome = loop.run(pages, concurrency=find_method(chunk.method).concurrency)
+    _write_ledger(store, spec, chunk, outcome.rows)
+    return _report(chunk, outcome, load_s=load_s, wall_s=time.monotonic() - started)
+
+
+def _check_version(spec: WorkSpec) -> None:
+    if spec.package_version != __version__:
+        raise BackendError(
+            f"the worker has comic-ocr {__version__}, the driver {spec.package_version}.",
+            hint="build and deploy the runtime again with the driver's version",
+        )
+
+
+def _read_slices(store: Store, chunk: ChunkRef) -> list[PageRef]:
+    decoder = msgspec.json.Decoder(PageRef)
+    parts = store.get_slices(chunk.plan_key, chunk.slices)
+    return [page for part in parts for page in decoder.decode_lines(part)]
+
+
+def build_engine(
+    method_name: str,
+    given: Mapping[str, Any],
+    *,
+    languages: Sequence[str] = (),
+    threads: int = 0,
+) -> tuple[Engine, ReadPlan]:
+    """Return a loaded engine, and the plan that says in each page JSON how it was set.
+
+    Raises:
+        UsageError: the method, its options or its languages do not work here. Not retryable.
+    """
+    method = find_method(method_name)
+    options = convert_options(method, given)
+    prepare_method(method, options)
+    codes = resolve_languages(method, options, ",".join(languages) or None)
+    engine = method.build(EngineSetup(options, codes, threads or available_cores()))
+    engine.load()
+    shown = {**msgspec.to_builtins(options), "lang": ",".join(codes)}
+    return engine, ReadPlan(method=method.name, options=shown)
+
+
+def available_cores() -> int:
+    """Return the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _make_stop(spec: WorkSpec, started: float) -> Callable[[], bool]:
+    def should_stop() -> bool:
+        if spec.deadline_s and time.monotonic() - started > spec.deadline_s:
+            return True
+        return bool(spec.watched_pid) and not _is_alive(spec.watched_pid)
+
+    return should_stop
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _write_ledger(
+    store: Store, spec: WorkSpec, chunk: ChunkRef, rows: Iterable[LedgerRow | None]
+) -> None:
+    data = msgspec.json.Encoder().encode_lines([row for row in rows if row is not None])
+    key = f"{STATE_PREFIX}/ledger/{spec.run_id}/{chunk.chunk_id}-{chunk.attempt}.jsonl"
+    store.put(key, data, overwrite=True)
+
+
+def _report(chunk: ChunkRef, outcome: PagesOutcome, *, load_s: float, wall_s: float) -> ChunkReport:
+    reached = [row for row in outcome.rows if row is not None]
+    failures: dict[str, int] = {}
+    for row in reached:
+        if row.status == "failed":
+            failures[row.code] = failures.get(row.code, 0) + 1
+    return ChunkReport(
+        chunk_id=chunk.chunk_id,
+        attempt=chunk.attempt,
+        done=sum(row.status == "done" for row in reached),
+        found=sum(row.status == "found" for row in reached),
+        failed=sum(failures.values()),
+        unreached=find_runs([i for i, row in enumerate(outcome.rows) if row is None]),
+        failures_by_code=failures,
+        load_s=round(load_s, 3),
+        wall_s=round(wall_s, 3),
+        ocr_s=round(sum(row.ocr_s for row in reached), 3),
+        cost_usd=sum(row.cost_usd for row in reached),
+        peak_memory_mb=peak_memory_mb(),
+        fault=make_fault(outcome.fault) if outcome.fault else None,
+    )
+
+
+def make_fault(error: ComicOcrError) -> Fault:
+    """Return what the driver needs to know of an error that concerns every chunk."""
+    return Fault(code=error.code, message=error.message, hint=error.hint)
+
+
+def peak_memory_mb() -> int:
+    """Return the largest resident size of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> (20 if sys.platform == "darwin" else 10)
