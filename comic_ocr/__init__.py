@@ -1,16 +1,23 @@
 """Massively parallel OCR of comic pages and scans.
 
-import comic_ocr
-summary = comic_ocr.run("pages.csv", method="paddleocr", output="results", workers=2)
-for page in comic_ocr.results("results"):
-    print(page.canonical_id, page.full_text)
+    import comic_ocr
+    summary = comic_ocr.run("pages.csv", method="paddleocr", output="results", workers=2)
+    for page in comic_ocr.results("results"):
+        print(page.canonical_id, page.full_text)
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from comic_ocr._version import __version__
-from comic_ocr.api import ocr_page, results, run
-from comic_ocr.errors import ComicOcrError
-from comic_ocr.job import JobSummary
-from comic_ocr.page import Block, PageFailure, PageRef, PageResult, Region
+
+if TYPE_CHECKING:
+    from comic_ocr.api import ocr_page, results, run
+    from comic_ocr.errors import ComicOcrError
+    from comic_ocr.job.summary import JobSummary
+    from comic_ocr.page import Block, PageFailure, PageRef, PageResult, Region
 
 __all__ = [
     "Block",
@@ -25,3 +32,23 @@ __all__ = [
     "results",
     "run",
 ]
+
+# Loaded on use: each worker call is a new process, which needs little of the package.
+_HOMES = {
+    "ocr_page": "comic_ocr.api",
+    "results": "comic_ocr.api",
+    "run": "comic_ocr.api",
+    "ComicOcrError": "comic_ocr.errors",
+    "JobSummary": "comic_ocr.job.summary",
+    "Block": "comic_ocr.page",
+    "PageFailure": "comic_ocr.page",
+    "PageRef": "comic_ocr.page",
+    "PageResult": "comic_ocr.page",
+    "Region": "comic_ocr.page",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'comic_ocr' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

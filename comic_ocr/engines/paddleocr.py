@@ -55,7 +55,7 @@ class PaddleEngine:
         self.version = ""
 
     def load(self) -> None:
-        """Import the runtime; the networks themselves are compiled by the first page."""
+        """Import the runtime and compile both networks."""
         runtime = _choose_runtime(self._options.runtime)
         from rapidocr import EngineType, RapidOCR
 
@@ -76,6 +76,10 @@ class PaddleEngine:
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
         )
+        # RapidOCR loads a network at its first use: a blank line, then a blank page.
+        blank = np.full((48, 320, 3), 255, dtype=np.uint8)
+        self._reader(blank, use_det=False)
+        self._reader(blank, use_det=True)
         self.version = f"rapidocr {version('rapidocr')}, {runtime} {version(runtime)}"
 
     def recognize(self, page: PageImage) -> Recognition:

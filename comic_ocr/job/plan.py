@@ -21,9 +21,12 @@ from comic_ocr.storage import Store
 _PART_BYTES = 8 << 20
 #: Aim for calls of at most this length: long enough to hide a start, short enough to lose.
 MAX_CHUNK_S = 90.0
-#: A call should work this many times longer than it takes to load.
-_WORK_PER_LOAD = 6.0
-_MIN_CHUNK_S = 5.0
+#: Seconds of a call before its engine loads: a new process and its imports.
+_START_S = 0.8
+#: A call should work this many times longer than it takes to start and load, and at the very end
+#: of a job, where workers would else stand idle, at least this many times.
+_WORK_PER_START = 6.0
+_LEAST_WORK_PER_START = 1.0
 #: Chunks shrink toward the end: each takes this share of a fair split of what is left.
 _SHRINK = 1.5
 MAX_CHUNK_PAGES = 2000
@@ -185,10 +188,12 @@ def size_chunk(
         max_s: longest wanted call.
     """
     page_s = max(page_s, 1e-3)
-    least_s = min(max(_MIN_CHUNK_S, _WORK_PER_LOAD * load_s), max_s)
-    wanted_s = min(max(pages_left * page_s / (_SHRINK * workers), least_s), max_s)
-    even_split = math.ceil(pages_left / workers)
-    size = min(math.ceil(wanted_s / page_s), max(even_split, math.ceil(load_s / page_s)))
+    start_s = _START_S + load_s
+    share_s = pages_left * page_s / (_SHRINK * workers)
+    wanted_s = min(max(share_s, _WORK_PER_START * start_s), max_s)
+    even_split_s = pages_left * page_s / workers
+    least_s = min(_LEAST_WORK_PER_START * start_s, max_s)
+    size = math.ceil(max(min(wanted_s, even_split_s), least_s) / page_s)
     return max(1, min(size, pages_left, MAX_CHUNK_PAGES))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from comic_ocr._version import __version__
-from comic_ocr.errors import OutputConflictError, SourceNotFoundError, StorageError
+from comic_ocr.errors import OutputConflictError, SourceNotFoundError, StorageError, UsageError
 from comic_ocr.job.spec import CheckedMethod, fingerprint
 from comic_ocr.job.summary import JobSummary
 from comic_ocr.page import RESULT_SUFFIX, SCHEMA_VERSION, STATE_PREFIX, LedgerRow
@@ -71,10 +71,10 @@ class JobState:
         """Return the job of this output.
 
         Raises:
-            SourceNotFoundError: no job has run here. Not retryable.
+            UsageError: no job has run here. Not retryable.
         """
         if self.job is None:
-            raise SourceNotFoundError(
+            raise UsageError(
                 f"there is no job at {self.store.url}.",
                 hint="name the --output of a run, as its summary shows it",
             )
