@@ -1,5 +1,7 @@
 """Massively parallel OCR of comic pages and scans.
 
+The library in short:
+
     import comic_ocr
     summary = comic_ocr.run("pages.csv", method="paddleocr", output="results", workers=2)
     for page in comic_ocr.results("results"):

@@ -50,6 +50,8 @@ from comic_ocr.errors import (
 SCHEMES = ("file", "s3", "gs", "az", "http", "https", "memory")
 _REQUEST_TIMEOUT = timedelta(seconds=120)
 _LIST_BATCH = 1000
+#: About six seconds of doubling pauses; workers and users try again after that.
+_RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
 
 _ObjectStore = S3Store | GCSStore | AzureStore | HTTPStore | LocalStore | MemoryStore
 
@@ -266,9 +268,9 @@ def _open_bucket(scheme: str, bucket: str) -> _ObjectStore:
     if scheme == "s3":
         return _open_s3(bucket, options)
     if scheme == "gs":
-        return GCSStore(bucket, client_options=options)
+        return GCSStore(bucket, client_options=options, retry_config=_RETRIES)
     if scheme == "az":
-        return AzureStore(bucket, client_options=options)
+        return AzureStore(bucket, client_options=options, retry_config=_RETRIES)
     if scheme == "memory":
         return MemoryStore()
     return _open_http(f"{scheme}://{bucket}")
@@ -277,7 +279,7 @@ def _open_bucket(scheme: str, bucket: str) -> _ObjectStore:
 @lru_cache(maxsize=64)
 def _open_http(url: str) -> HTTPStore:
     options: Any = {"timeout": _REQUEST_TIMEOUT, "allow_http": True}
-    return HTTPStore.from_url(url, client_options=options)
+    return HTTPStore.from_url(url, client_options=options, retry_config=_RETRIES)
 
 
 def _open_s3(bucket: str, options: Any) -> S3Store:
@@ -289,7 +291,7 @@ def _open_s3(bucket: str, options: Any) -> S3Store:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if "AWS_ACCESS_KEY_ID" in os.environ or not _has_aws_profile():
         config["region"] = region or "us-east-1"
-        return S3Store(bucket, config=config, client_options=options)
+        return S3Store(bucket, config=config, client_options=options, retry_config=_RETRIES)
     return _open_s3_by_profile(bucket, config, options, region)
 
 
@@ -317,5 +319,6 @@ def _open_s3_by_profile(bucket: str, config: Any, options: Any, region: str | No
         bucket,
         config=config,
         client_options=options,
+        retry_config=_RETRIES,
         credential_provider=Boto3CredentialProvider(session),
     )

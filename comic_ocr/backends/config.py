@@ -59,6 +59,11 @@ def complete_config(config: dict[str, Any], backend: str, settings: CallSettings
     # Cleaning between jobs stops the localhost consumers under later jobs (Lithops 3.8).
     lithops["data_cleaner"] = False
     if backend == "localhost":
+        if section.setdefault("version", 2) != 2:
+            raise UsageError(
+                "Lithops localhost must be version 2: version 1 runs one job after another.",
+                hint="take `version` out of the localhost section of the configuration",
+            )
         lithops["storage"] = "localhost"
         lithops["execution_timeout"] = settings.timeout_s or LOCALHOST_TIMEOUT_S
         # The default takes `python` from PATH, which in a virtual environment may be another.

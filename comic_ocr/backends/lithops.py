@@ -52,7 +52,7 @@ class LithopsBackend:
     def __init__(self, name: str, config: dict[str, Any], settings: CallSettings) -> None:
         self.name = name
         self._local = name == "localhost"
-        self.poll_s = 0.05 if self._local else 1.0
+        self.poll_s = 0.1 if self._local else 1.0
         full = complete_config(config, name, settings)
         logging.getLogger("lithops").setLevel(logging.ERROR)
         try:

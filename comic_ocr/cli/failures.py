@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 import msgspec
 
+from comic_ocr.cli.progress import count
 from comic_ocr.job import JobState
-from comic_ocr.page import PageFailure, result_key
+from comic_ocr.page import PageFailure
 
 
 @click.command()
@@ -16,7 +17,6 @@ def failures(output: str, as_json: bool) -> None:
     """List the failed pages of the job at OUTPUT: id, code, attempts, reason, source."""
     state = JobState(output)
     state.require_job()
-    done = set(state.list_done())
     found = [
         PageFailure(
             canonical_id=row.canonical_id,
@@ -26,14 +26,13 @@ def failures(output: str, as_json: bool) -> None:
             attempts=row.attempts,
             source=row.source,
         )
-        for row in state.failed_rows().values()
-        if result_key(row.canonical_id) not in done
+        for row in state.open_failures(set(state.list_done()))
     ]
-    for failure in sorted(found, key=lambda f: (f.code, f.canonical_id)):
+    for failure in found:
         if as_json:
             click.echo(msgspec.json.encode(failure))
             continue
         again = "may pass when tried again" if failure.retryable else "trying again will not help"
         click.echo(f"{failure.canonical_id}\t{failure.code}\t{failure.message}")
-        click.echo(f"\t{failure.source} ({failure.attempts} attempts; {again})")
-    click.echo(f"{len(found)} failed pages", err=True)
+        click.echo(f"\t{failure.source} ({count(failure.attempts, 'attempt')}; {again})")
+    click.echo(count(len(found), "failed page"), err=True)

@@ -14,11 +14,10 @@ from comic_ocr.cli.demo import demo
 from comic_ocr.cli.failures import failures
 from comic_ocr.cli.manifest import manifest
 from comic_ocr.cli.methods import methods
-from comic_ocr.cli.run import run
+from comic_ocr.cli.run import INTERRUPTED, run
 from comic_ocr.cli.status import status
-from comic_ocr.errors import ComicOcrError
+from comic_ocr.errors import ComicOcrError, PageError, StorageError
 
-INTERRUPTED = 130
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -46,11 +45,12 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; what is done is kept: run the same command to go on", err=True)
+        click.echo("interrupted", err=True)
         code = INTERRUPTED
     except ComicOcrError as error:
         click.echo(format_error(error), err=True)
-        code = error.exit_code
+        # A page's error that reaches the command is one of the job's own files: storage failed.
+        code = StorageError.exit_code if isinstance(error, PageError) else error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone; a second write at exit must not complain.
         sys.stdout = None

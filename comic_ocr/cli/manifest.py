@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from comic_ocr.cli.progress import count
 from comic_ocr.engines import method_names
 from comic_ocr.manifest import check_manifest
 from comic_ocr.manifest.check import describe_problem
@@ -41,6 +42,6 @@ def check(url: str, image_path_prefix: str | None, as_json: bool) -> int:
     for problem in result.problems:
         click.echo(describe_problem(problem))
     if result.more:
-        click.echo(f"and {result.more} more problems")
-    click.echo(f"{result.rows} rows, {found} problems", err=True)
+        click.echo(f"and {count(result.more, 'more problem')}")
+    click.echo(f"{count(result.rows, 'row')}, {count(found, 'problem')}", err=True)
     return _FAULTY if found else 0

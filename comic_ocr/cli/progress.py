@@ -55,7 +55,7 @@ class ProgressPrinter:
             self._start_bar(event.summary)
         if isinstance(event, ChunkLost):
             self._say(
-                f"call {event.chunk_id} with {event.pages} pages was lost "
+                f"call {event.chunk_id} with {count(event.pages, 'page')} was lost "
                 f"({event.code}: {event.message}); {_DECISIONS[event.decision]}"
             )
         if isinstance(event, ChunkDone) and self._verbose:
@@ -70,7 +70,7 @@ class ProgressPrinter:
     def describe_plan(planned: JobPlanned) -> str:
         """Return one line on what a run will do."""
         s = planned.summary
-        text = f"{s.method} on {s.backend}, {s.workers} workers: {s.pages} pages"
+        text = f"{s.method} on {s.backend}, {count(s.workers, 'worker')}: {count(s.pages, 'page')}"
         if s.done_before:
             text += f", {s.done_before} done before"
         if s.failed_before:
@@ -79,7 +79,7 @@ class ProgressPrinter:
             return f"{text}, none to read"
         cost = "unknown" if planned.expected_usd is None else f"${planned.expected_usd:.2f}"
         return (
-            f"{text}, {s.remaining} to read in about {planned.calls} calls, "
+            f"{text}, {s.remaining} to read in about {count(planned.calls, 'call')}, "
             f"{format_seconds(planned.expected_s)}; compute {cost}"
         )
 
@@ -122,6 +122,11 @@ def describe_progress(summary: JobSummary) -> str:
         parts.append(f"{format_seconds(summary.remaining / summary.pages_per_s)} left")
     parts.append("cost unknown" if summary.cost_usd is None else f"${summary.cost_usd:.4f} so far")
     return ", ".join(parts)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 page` or `2 pages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def format_seconds(seconds: float) -> str:

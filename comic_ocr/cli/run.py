@@ -10,13 +10,14 @@ import click
 import msgspec
 
 from comic_ocr.backends import BACKENDS, LOCAL_BACKENDS
-from comic_ocr.cli.progress import ProgressPrinter
+from comic_ocr.cli.progress import ProgressPrinter, count
 from comic_ocr.errors import UsageError
 from comic_ocr.job import JobSpec, JobSummary, estimate_job, run_job
 from comic_ocr.job.events import JobPlanned
 from comic_ocr.worker.task import available_cores
 
 _CLOUD_WORKERS = 100
+INTERRUPTED = 130
 _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
 
 
@@ -130,9 +131,14 @@ def run(**flags: Any) -> int:
     if flags["dry_run"]:
         print_estimate(estimate_job(spec), as_json=flags["as_json"])
         return 0
-    printer = ProgressPrinter(quiet=flags["quiet"] or flags["as_json"], verbose=flags["verbose"])
-    with printer:
-        summary = run_job(spec, on_event=printer.handle)
+    printer = ProgressPrinter(quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        with printer:
+            summary = run_job(spec, on_event=printer.handle)
+    except KeyboardInterrupt:
+        again = " without --overwrite" if spec.overwrite else ""
+        click.echo(f"interrupted; run the same command{again} to go on", err=True)
+        return INTERRUPTED
     if flags["summary_file"]:
         write_summary_file(summary)
     if flags["as_json"]:
@@ -218,16 +224,18 @@ def describe_end(summary: JobSummary) -> str:
     lines = []
     if summary.done or summary.failed:
         rate = f"{summary.pages_per_s:.2f} pages/s"
-        lines.append(f"read {summary.done} pages in {summary.wall_s:.1f} s ({rate})")
+        lines.append(f"read {count(summary.done, 'page')} in {summary.wall_s:.1f} s ({rate})")
     else:
         lines.append(f"nothing to read: {summary.done_before} of {summary.pages} pages are done")
     if summary.done and summary.done_before:
         lines[0] += f"; {summary.done_before} were done before"
     if summary.failed:
         codes = ", ".join(f"{n} {code}" for code, n in sorted(summary.failures_by_code.items()))
-        lines.append(f"failed {summary.failed} pages: {codes}")
+        lines.append(f"failed {count(summary.failed, 'page')}: {codes}")
     if summary.failed_before:
-        lines.append(f"{summary.failed_before} pages failed earlier; --retry-failed tries them")
+        lines.append(
+            f"{count(summary.failed_before, 'page')} failed earlier; --retry-failed tries them"
+        )
     if summary.failed or summary.failed_before:
         lines.append(f"see each: batch_ocr failures {summary.output}")
     lines.append(f"results: {summary.output}/{{canonical_id}}_ocr.json")

@@ -21,15 +21,15 @@ def status(output: str, as_json: bool) -> None:
     """Show how the job at OUTPUT stands."""
     state = JobState(output)
     job = state.require_job()
-    results = sum(1 for _ in state.list_done())
-    failed = len(state.failed_rows())
+    done = set(state.list_done())
+    failed = len(state.open_failures(done))
     summary = state.read_summary()
     if as_json:
-        facts = {"job": job, "results": results, "failed": failed, "last_run": summary}
+        facts = {"job": job, "results": len(done), "failed": failed, "last_run": summary}
         click.echo(msgspec.json.format(msgspec.json.encode(facts), indent=2))
         return
     click.echo(f"job {job.job_id}: {job.method}, begun {job.created_at}")
-    click.echo(f"  page JSON written: {results}")
+    click.echo(f"  page JSON written: {len(done)}")
     click.echo(f"  pages failed:      {failed}")
     if summary is not None:
         click.echo(f"  last run:          {describe_run(summary, datetime.now(UTC))}")

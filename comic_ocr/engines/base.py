@@ -9,9 +9,11 @@ A complete plugin, named by the entry point group `comic_ocr.engines`:
         version, model = "1.0", None
         def load(self): pass
         def recognize(self, page):
-            return Recognition([Region(text="HELLO", bbox=(0, 0, page.width, page.height))])
+            inked = page.pixels.min() < 128
+            region = Region(text="HELLO", bbox=(0, 0, page.width, page.height))
+            return Recognition([region] if inked else [])
 
-    METHOD = Method("shout", "reads HELLO on every page", build=lambda setup: ShoutEngine())
+    METHOD = Method("shout", "reads HELLO where there is ink", build=lambda setup: ShoutEngine())
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class Engine(Protocol):
         """Return the text regions of one page, in the engine's own order.
 
         Runs in the worker, after load(); from `Method.concurrency` threads at once.
-        Must not start processes.
+        Must not start processes that outlive the call.
 
         Raises:
             EngineError: the image cannot be read. Not retryable.

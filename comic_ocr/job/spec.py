@@ -44,6 +44,7 @@ class CheckedMethod(msgspec.Struct, frozen=True):
     name: str
     options: dict[str, Any]
     languages: tuple[str, ...]
+    direction: Direction = "ltr"
 
 
 def check_spec(spec: JobSpec, *, local: bool) -> tuple[Method, CheckedMethod]:
@@ -69,7 +70,8 @@ def check_spec(spec: JobSpec, *, local: bool) -> tuple[Method, CheckedMethod]:
     if local:
         prepare_method(method, options)
     languages = resolve_languages(method, options, spec.lang)
-    return method, CheckedMethod(method.name, msgspec.to_builtins(options), languages)
+    built = msgspec.to_builtins(options)
+    return method, CheckedMethod(method.name, built, languages, spec.direction)
 
 
 def fingerprint(checked: CheckedMethod) -> str:
@@ -79,6 +81,7 @@ def fingerprint(checked: CheckedMethod) -> str:
             "method": checked.name,
             "options": checked.options,
             "languages": checked.languages,
+            "direction": checked.direction,
         },
         order="deterministic",
     )

@@ -23,7 +23,14 @@ from comic_ocr._version import __version__
 from comic_ocr.errors import OutputConflictError, SourceNotFoundError, StorageError, UsageError
 from comic_ocr.job.spec import CheckedMethod, fingerprint
 from comic_ocr.job.summary import JobSummary
-from comic_ocr.page import RESULT_SUFFIX, SCHEMA_VERSION, STATE_PREFIX, LedgerRow
+from comic_ocr.page import (
+    RESULT_SUFFIX,
+    SCHEMA_VERSION,
+    STATE_PREFIX,
+    Direction,
+    LedgerRow,
+    result_key,
+)
 from comic_ocr.storage import Store, open_store
 
 _JOB_KEY = f"{STATE_PREFIX}/job.json"
@@ -40,6 +47,7 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     options: dict[str, Any]
     languages: tuple[str, ...]
+    direction: Direction
     created_at: str
     #: replaces the results of an earlier job on this prefix
     overwrite: bool = False
@@ -121,6 +129,7 @@ class JobState:
             method=checked.name,
             options=checked.options,
             languages=checked.languages,
+            direction=checked.direction,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             overwrite=overwrite,
         )
@@ -163,6 +172,16 @@ class JobState:
                 failed.pop(row.canonical_id, None)
         return failed
 
+    def open_failures(self, done: set[str]) -> list[LedgerRow]:
+        """Return the last row of each failed page that has no page JSON, by code and id.
+
+        Args:
+            done: keys of page JSON, as list_done yields them. A killed worker may have written
+                some that no ledger row tells of.
+        """
+        rows = [r for r in self.failed_rows().values() if result_key(r.canonical_id) not in done]
+        return sorted(rows, key=lambda row: (row.code, row.canonical_id))
+
     def write_rows(self, run_id: str, name: str, rows: list[LedgerRow]) -> None:
         """Write ledger rows of the driver's own, for pages whose worker could not."""
         data = msgspec.json.Encoder().encode_lines(rows)
@@ -197,7 +216,9 @@ def new_run_id() -> str:
 
 def _describe(job: JobFile | CheckedMethod) -> str:
     name = job.method if isinstance(job, JobFile) else job.name
-    settings = {**job.options, "lang": ",".join(job.languages)}
+    settings = {**job.options, "lang": ",".join(job.languages) or "any"}
+    if job.direction != "ltr":
+        settings["direction"] = job.direction
     return f"{name} ({', '.join(f'{key}={value}' for key, value in settings.items())})"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from comic_ocr._version import __version__
 from comic_ocr.engines import Engine
+from comic_ocr.errors import NotAnImageError
 from comic_ocr.images import PageImage, decode_image
 from comic_ocr.images.decode import MAX_PIXELS
 from comic_ocr.layout import arrange_regions
@@ -56,6 +57,10 @@ def fetch_page(page: PageRef, plan: ReadPlan) -> Fetched:
         PageError: not there, not allowed, or no usable image. Not retryable.
         StorageError: the store did not answer. Retryable.
     """
+    if page.member is not None or page.page:
+        raise NotAnImageError(
+            "the manifest names a member or page of a container, which this version does not open"
+        )
     started = time.perf_counter()
     data = read_source(page.source)
     fetched = time.perf_counter()
