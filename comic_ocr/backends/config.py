@@ -41,8 +41,10 @@ def load_config(path: str | None) -> dict[str, Any]:
         raise UsageError(f"there is no Lithops configuration at {path}.", hint="check --config")
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{file} is not valid YAML: {error}", hint="check --config") from error
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{file} is not valid YAML: {error}", hint="check --config"
+        ) from error
     if config is None:
         return {}
     if not isinstance(config, dict):
@@ -52,6 +54,12 @@ def load_config(path: str | None) -> dict[str, Any]:
 
 def complete_config(config: dict[str, Any], backend: str, settings: CallSettings) -> dict[str, Any]:
     """Return the configuration for one run: the file's, with what the command and we decide."""
+    for name, section in config.items():
+        if not isinstance(section, dict | None):
+            raise UsageError(
+                f'section "{name}" of the Lithops configuration is not a mapping.',
+                hint="see lithops.yaml",
+            )
     full = {name: dict(section or {}) for name, section in config.items()}
     lithops = full.setdefault("lithops", {})
     section = full.setdefault(backend, {})

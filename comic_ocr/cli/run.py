@@ -192,7 +192,7 @@ def parse_options(pairs: tuple[str, ...], model: str | None) -> dict[str, str]:
     options: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals or not key:
+        if not equals or not key.strip():
             raise UsageError(f'--option "{pair}" is not KEY=VALUE.', hint="--option psm=11")
         options[key.strip()] = value
     if model:

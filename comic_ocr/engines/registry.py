@@ -6,7 +6,7 @@ import difflib
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
-from comic_ocr.engines.base import Method
+from comic_ocr.engines.base import Engine, EngineSetup, Method
 from comic_ocr.errors import EngineMissingError, MethodUnknownError
 
 ENTRY_POINT_GROUP = "comic_ocr.engines"
@@ -40,7 +40,7 @@ def find_method(name: str) -> Method:
         )
     try:
         method = point.load()
-    except ImportError as error:
+    except Exception as error:  # a plugin may break in any way
         raise EngineMissingError(
             f'method "{name}" cannot be loaded from {point.value}: {error}',
             hint="reinstall the package that offers it",
@@ -54,5 +54,17 @@ def find_method(name: str) -> Method:
 
 
 def list_methods() -> list[Method]:
-    """Return every method that can be imported, by name."""
-    return [find_method(name) for name in method_names()]
+    """Return every method, by name; one that cannot be loaded says so where others are missing."""
+    return [_find_or_explain(name) for name in method_names()]
+
+
+def _find_or_explain(name: str) -> Method:
+    try:
+        return find_method(name)
+    except EngineMissingError as error:
+        broken = error
+
+    def refuse(_setup: EngineSetup) -> Engine:
+        raise broken
+
+    return Method(name, "cannot be loaded", build=refuse, missing=lambda _options: broken.message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -42,7 +42,7 @@ def resolve_languages(
     Raises:
         LanguageError: the method, or its installed data, cannot read one of them. Not retryable.
     """
-    codes = parse_languages(asked) if asked else method.default_languages
+    codes = parse_languages(asked or "") or method.default_languages
     readable = method.languages(options)
     unreadable = [code for code in codes if readable and code not in readable]
     if not unreadable:
@@ -91,5 +91,6 @@ def convert_options(method: Method, given: Mapping[str, Any]) -> msgspec.Struct:
 
 
 def _describe(field: msgspec.structs.FieldInfo) -> str:
-    kind = getattr(field.type, "__name__", str(field.type).replace("typing.", ""))
+    choices = get_args(field.type)
+    kind = " | ".join(map(str, choices)) if choices else getattr(field.type, "__name__", "text")
     return kind if field.required else f"{kind} (default {field.default!r})"

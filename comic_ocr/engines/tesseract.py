@@ -120,7 +120,7 @@ def parse_tsv(tsv: str) -> list[Region]:
     for none), text. https://tesseract-ocr.github.io/tessdoc/Command-Line-Usage.html
     """
     lines: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in csv.reader(tsv.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
+    for row in csv.reader(tsv.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE):
         if len(row) == 12 and row[0] == _WORD_LEVEL and row[11].strip():
             confidence = float(row[10])
             word = {

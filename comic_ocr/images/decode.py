@@ -67,7 +67,8 @@ def decode_image(data: bytes, *, page_id: str, max_pixels: int = MAX_PIXELS) -> 
     try:
         image.load()
         rgb = _to_rgb(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
+    # RuntimeError is what the AVIF plugin raises for damage.
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError, RuntimeError) as error:
         raise TruncatedImageError(
             f"the {image_format} data is damaged or ends early ({len(data):,} bytes): {error}"
         ) from error

@@ -47,7 +47,7 @@ def run_job(spec: JobSpec, *, on_event: EventHandler = lambda _event: None) -> J
         KeyboardInterrupt: passed on after the state is written; run again to go on.
     """
     method, checked = check_spec(spec, local=spec.backend in LOCAL_BACKENDS)
-    state = JobState(spec.output)
+    state = JobState(spec.output, overwrite=spec.overwrite)
     if not spec.overwrite:
         state.check_same(checked)
     prepared = prepare_job(spec, checked, state)
@@ -67,7 +67,7 @@ def run_job(spec: JobSpec, *, on_event: EventHandler = lambda _event: None) -> J
 def estimate_job(spec: JobSpec) -> JobPlanned:
     """Return what a run would do, without doing or writing anything. Raises as run_job does."""
     method, checked = check_spec(spec, local=spec.backend in LOCAL_BACKENDS)
-    state = JobState(spec.output)
+    state = JobState(spec.output, overwrite=spec.overwrite)
     if not spec.overwrite:
         state.check_same(checked)
     prepared = prepare_job(spec, checked, state, dry_run=True)

@@ -58,11 +58,11 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
 class JobState:
     """A job's files. Nothing is written by opening it."""
 
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, *, overwrite: bool = False) -> None:
         self.store: Store = open_store(output)
-        self.job = self._read_job()
+        self.job = self._read_job(overwrite=overwrite)
 
-    def _read_job(self) -> JobFile | None:
+    def _read_job(self, *, overwrite: bool) -> JobFile | None:
         try:
             data = self.store.get(_JOB_KEY)
         except SourceNotFoundError:
@@ -70,6 +70,8 @@ class JobState:
         try:
             return msgspec.json.decode(data, type=JobFile)
         except msgspec.DecodeError as error:
+            if overwrite:
+                return None
             raise StorageError(
                 f"{self.store.locate(_JOB_KEY)} is not a job file of this version: {error}",
                 hint="use another --output, or --overwrite to begin anew",
@@ -121,7 +123,7 @@ class JobState:
         """
         if self.job is not None and not overwrite:
             return self.job
-        if self.job is not None:
+        if overwrite:
             self._delete_state(keep=f"{STATE_PREFIX}/plan/{run_id}/")
         self.job = JobFile(
             job_id=run_id,

@@ -128,13 +128,12 @@ class PageLoop:
         return settled
 
     def _write(self, page: PageRef, result: PageResult, image_bytes: int) -> LedgerRow:
-        data = msgspec.json.encode(result)
         key = result_key(page.canonical_id)
+        overwrite = self._plan.replace_before > 0
         try:
-            written = retry_call(
-                lambda: self._store.put(key, data, overwrite=self._plan.replace_before > 0)
-            )
-        except ComicOcrError as error:
+            data = msgspec.json.encode(result)
+            written = retry_call(lambda: self._store.put(key, data, overwrite=overwrite))
+        except Exception as error:  # noqa: BLE001 (what no engine's metadata may break)
             return self._failure_row(page, error)
         return self._make_row(page, "done" if written else "found", result, image_bytes)
 

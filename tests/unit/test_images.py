@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from comic_ocr.errors import ImageTooLargeError, NotAnImageError, TruncatedImageError
 from comic_ocr.images import PageImage, decode_image
@@ -182,9 +182,18 @@ def test_damage_inside_a_png_is_found():
         decode(bytes(data))
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_damage_inside_an_avif_is_found():
+    data = bytearray(encode(noise(), "AVIF"))
+    start = data.index(b"mdat") + 4
+    data[start : start + 8] = bytes(8)
+    with pytest.raises(TruncatedImageError):
+        decode(bytes(data))
+
+
 # Decoding either would first find that the data ends early.
 def test_too_many_pixels_are_refused_before_decoding():
-    with pytest.raises(ImageTooLargeError, match="5000 x 4000 px is 20 megapixels.* limit of 10"):
+    with pytest.raises(ImageTooLargeError, match=r"5000 x 4000 px is 20 megapixels.* limit of 10"):
         decode(png_that_claims(5000, 4000), max_pixels=10_000_000)
 
 

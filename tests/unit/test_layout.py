@@ -39,7 +39,12 @@ def test_every_region_is_in_exactly_one_block(seed):
     regions = [
         Region(
             text=str(i),
-            bbox=(rng.uniform(0, 400), rng.uniform(0, 400), rng.choice([0, 3, 20, 90]), rng.choice([0, 5, 16, 80])),
+            bbox=(
+                rng.uniform(0, 400),
+                rng.uniform(0, 400),
+                rng.choice([0, 3, 20, 90]),
+                rng.choice([0, 5, 16, 80]),
+            ),
         )
         for i in range(rng.randrange(1, 50))
     ]

@@ -69,7 +69,9 @@ def test_japanese_words_are_joined_without_blanks():
 
 
 def test_quotes_are_text():
-    assert [line.text for line in parse(word('"NO!'), word("IT'S"), word('"', place=(2, 1, 1, 1)))] == [
+    assert [
+        line.text for line in parse(word('"NO!'), word("IT'S"), word('"', place=(2, 1, 1, 1)))
+    ] == [
         "\"NO! IT'S",
         '"',
     ]
@@ -115,7 +117,6 @@ def test_without_data_there_is_no_folder(tmp_path, monkeypatch):
     assert find_tessdata() == tmp_path
 
 
-@pytest.mark.xfail(strict=True, reason="str.splitlines also splits at U+2028 and U+0085")
 def test_a_word_may_hold_a_line_separator_of_unicode():
     (line,) = parse(word("A\u2028B"))
     assert line.text == "A\u2028B"
