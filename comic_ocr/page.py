@@ -230,8 +230,11 @@ def check_page_id(canonical_id: str) -> str | None:
         return "has an empty, '.' or '..' step ('//', '../'), which would escape the output prefix"
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in canonical_id):
         return "has a control character or is not valid UTF-8"
-    if parts[0] == STATE_PREFIX:
-        return f"starts with {STATE_PREFIX}/, where the job keeps its own files"
+    if parts[0] == STATE_PREFIX or any(part.endswith(RESULT_SUFFIX) for part in parts[:-1]):
+        return (
+            f"starts with {STATE_PREFIX}/ or has a step that ends in {RESULT_SUFFIX}, "
+            "where the job keeps its own files"
+        )
     key = result_key(canonical_id)
     if any(len(part.encode()) > 255 for part in key.split("/")) or len(key.encode()) > 1000:
         return "is too long for a key (255 bytes a step, 1,000 in all, with _ocr.json)"

@@ -42,9 +42,7 @@ def load_config(path: str | None) -> dict[str, Any]:
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{file} is not valid YAML: {error}", hint="check --config"
-        ) from error
+        raise UsageError(f"{file} is not valid YAML: {error}", hint="check --config") from error
     if config is None:
         return {}
     if not isinstance(config, dict):

@@ -50,7 +50,9 @@ def resolve_languages(
     others = [
         other.name
         for other in list_methods()
-        if other.name != method.name and set(unreadable) <= other.languages(other.options())
+        if other.name != method.name
+        and set(unreadable) <= other.languages(other.options())
+        and other.missing(other.options()) is None
     ]
     reader = next(iter(others), None)
     raise LanguageError(

@@ -22,6 +22,8 @@ _SIGNATURES = (
     (b"7z\xbc\xaf", "a 7z archive (CB7)"),
     (b"\x1f\x8b", "gzip data"),
 )
+#: of AVIF, which Pillow cannot tell without its end
+_ISO_BRANDS = (b"avif", b"avis")
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
@@ -87,6 +89,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp" and data[8:12] in _ISO_BRANDS:
+            raise TruncatedImageError(
+                f"the {data[8:12].decode()} data ends early ({len(data):,} bytes)"
+            ) from error
         raise NotAnImageError(f"the file is not an image: it looks like {_sniff(data)}") from error
     except Image.DecompressionBombError as error:
         raise ImageTooLargeError(str(error)) from error
@@ -119,7 +125,12 @@ def _scale_depth(
     values: npt.NDArray[np.uint16 | np.int32 | np.float32],
 ) -> npt.NDArray[np.uint8]:
     """Return grey values as 8 bits: 16-bit integers by their range, floats of 0-1 or by maximum."""
-    top = 65535.0 if values.dtype.kind in "iu" else max(1.0, float(np.nanmax(values, initial=0)))
+    highest = float(np.nanmax(values, initial=0))
+    if values.dtype.kind in "iu":
+        # 32-bit integers may hold 8-bit greys.
+        top = 255.0 if highest <= 255 and values.dtype.itemsize == 4 else 65535.0
+    else:
+        top = max(1.0, highest)
     scaled = np.nan_to_num(values.astype(np.float64)) * (255.0 / top)
     return np.clip(scaled, 0, 255).astype(np.uint8)
 

@@ -81,6 +81,11 @@ def test_this_machine_runs_workers_with_this_python():
     }
 
 
+def test_a_localhost_that_runs_one_job_after_another_is_refused():
+    with pytest.raises(UsageError, match="must be version 2"):
+        complete_config({"localhost": {"version": 1}}, "localhost", SETTINGS)
+
+
 def test_a_runtime_of_the_file_is_kept():
     full = complete_config({"localhost": {"runtime": "ocr-image"}}, "localhost", SETTINGS)
     assert full["localhost"]["runtime"] == "ocr-image"

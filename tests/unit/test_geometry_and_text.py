@@ -74,3 +74,9 @@ def test_other_scripts_are_written_with_blanks(letter):
 )
 def test_words_are_joined_as_their_script_is_written(words, text):
     assert join_words(words) == text
+
+
+def test_marks_of_both_scripts_follow_the_letter_beside_them() -> None:
+    assert join_words(["そう…", "なのか"]) == "そう…なのか"
+    assert join_words(["WELL…", "YES"]) == "WELL… YES"
+    assert join_words(["𠮷", "野"]) == "𠮷野"

@@ -206,3 +206,15 @@ def test_a_page_of_exactly_the_limit_is_read():
     assert decode(encode(noise(60, 40)), max_pixels=2400).width == 60
     with pytest.raises(ImageTooLargeError):
         decode(encode(noise(60, 40)), max_pixels=2399)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_an_avif_cut_in_half_is_truncated_and_no_stranger():
+    data = encode(noise(), "AVIF")
+    with pytest.raises(TruncatedImageError):
+        decode(data[: len(data) // 2])
+
+
+def test_greys_of_8_bits_in_32_are_not_read_as_black():
+    image = Image.fromarray(np.full((4, 4), 200, dtype=np.int32))
+    assert decode(encode(image, "TIFF")).pixels.max() == 200

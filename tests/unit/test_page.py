@@ -122,6 +122,7 @@ def test_an_id_can_hold_almost_anything(canonical_id):
         ("a\udc80", "UTF-8"),
         ("_comic_ocr/job", "own files"),
         ("_comic_ocr", "own files"),
+        ("a_ocr.json/b", "own files"),
         ("x" * 247, "too long"),
         ("字" * 83, "too long"),
         ("/".join(["x" * 200] * 5), "too long"),
