@@ -154,7 +154,11 @@ class _RowJudge:
         if layout.id_at is None:
             return None
         canonical_id = cells[layout.id_at]
-        is_plain = len(canonical_id) <= _PLAIN_ID_LENGTH and _PLAIN_ID.fullmatch(canonical_id)
+        is_plain = (
+            len(canonical_id) <= _PLAIN_ID_LENGTH
+            and _PLAIN_ID.fullmatch(canonical_id)
+            and f"{RESULT_SUFFIX}/" not in canonical_id
+        )
         problem = None if is_plain else check_page_id(canonical_id)
         problem = problem or self._seen.find_clash(canonical_id, row)
         if problem is None:

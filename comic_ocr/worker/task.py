@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -132,19 +133,29 @@ def _make_stop(spec: WorkSpec, started: float) -> Callable[[], bool]:
     def should_stop() -> bool:
         if spec.deadline_s and time.monotonic() - started > spec.deadline_s:
             return True
-        return bool(spec.watched_pid) and not _is_alive(spec.watched_pid)
+        return bool(spec.watched_pid) and not is_alive(spec.watched_pid)
 
     return should_stop
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Return whether a process was killed but not waited for, so that it still has its number."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def _write_ledger(

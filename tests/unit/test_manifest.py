@@ -548,3 +548,9 @@ def test_memory_stays_small_for_many_rows(tmp_path):
         tracemalloc.stop()
     assert count == 40_000
     assert peak < 12e6  # the ids seen; the pages themselves would take 29e6
+
+
+def test_an_id_under_another_pages_result_is_a_problem(tmp_path):
+    (tmp_path / "pages.csv").write_text("canonical_id,path\na,1.png\na_ocr.json/b,2.png\n")
+    (problem,) = check_manifest(str(tmp_path / "pages.csv")).problems
+    assert (problem.row, problem.column) == (2, "canonical_id")

@@ -1,5 +1,7 @@
 """The worker's loop: every page ends in a row, in order, and no page ends another."""
 
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -24,6 +26,7 @@ from comic_ocr.storage import open_store
 from comic_ocr.worker import pages as loop_module
 from comic_ocr.worker.pages import _LOOKAHEAD, MAX_TRIES, PageLoop, retry_call
 from comic_ocr.worker.read import ReadPlan, fetch_page
+from comic_ocr.worker.task import is_alive
 
 
 class ReadingEngine:
@@ -399,3 +402,15 @@ def test_the_last_error_of_a_call_is_raised():
     errors = [StorageError(str(number)) for number in range(MAX_TRIES + 1)]
     with pytest.raises(StorageError, match=str(MAX_TRIES - 1)):
         pauses_of(*errors)
+
+
+def test_a_driver_that_was_killed_counts_as_gone_before_it_is_waited_for():
+    driver = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert is_alive(driver.pid)
+    driver.kill()
+    end = time.monotonic() + 10
+    while is_alive(driver.pid) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not is_alive(driver.pid)
+    driver.wait()
+    assert not is_alive(driver.pid)
