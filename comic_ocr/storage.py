@@ -50,8 +50,16 @@ from comic_ocr.errors import (
 SCHEMES = ("file", "s3", "gs", "az", "http", "https", "memory")
 _REQUEST_TIMEOUT = timedelta(seconds=120)
 _LIST_BATCH = 1000
-#: About six seconds of doubling pauses; workers and users try again after that.
-_RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
+#: Connection errors and 5xx: doubling pauses with jitter, about 20 s in all.
+_RETRIES: Any = {
+    "max_retries": 6,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {
+        "init_backoff": timedelta(seconds=0.5),
+        "max_backoff": timedelta(seconds=10),
+        "base": 2,
+    },
+}
 
 _ObjectStore = S3Store | GCSStore | AzureStore | HTTPStore | LocalStore | MemoryStore
 

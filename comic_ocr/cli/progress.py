@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from comic_ocr.job.events import ChunkDone, ChunkLost, Event, JobPlanned
+from comic_ocr.job.events import ChunkDone, ChunkLost, Event, JobPlanned, Trouble
 from comic_ocr.job.summary import JobSummary
 
 _LINE_EVERY_S = 10.0
@@ -58,6 +58,8 @@ class ProgressPrinter:
                 f"call {event.chunk_id} with {count(event.pages, 'page')} was lost "
                 f"({event.code}: {event.message}); {_DECISIONS[event.decision]}"
             )
+        if isinstance(event, Trouble):
+            self._say(event.message)
         if isinstance(event, ChunkDone) and self._verbose:
             report = event.report
             self._say(

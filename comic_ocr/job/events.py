@@ -48,11 +48,19 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Something failed that does not stop the run and will be tried again."""
+
+    message: str
+    summary: JobSummary
+
+
+@dataclass(frozen=True)
 class JobEnded:
     """The last event of a run."""
 
     summary: JobSummary
 
 
-Event = JobPlanned | ChunkDone | ChunkLost | Tick | JobEnded
+Event = JobPlanned | ChunkDone | ChunkLost | Trouble | Tick | JobEnded
 EventHandler = Callable[[Event], None]

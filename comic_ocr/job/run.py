@@ -20,7 +20,15 @@ from comic_ocr.backends import (
 from comic_ocr.engines import Method
 from comic_ocr.errors import BackendError, ComicOcrError, StorageError, UsageError
 from comic_ocr.job.cost import find_price
-from comic_ocr.job.events import ChunkDone, ChunkLost, EventHandler, JobEnded, JobPlanned, Tick
+from comic_ocr.job.events import (
+    ChunkDone,
+    ChunkLost,
+    EventHandler,
+    JobEnded,
+    JobPlanned,
+    Tick,
+    Trouble,
+)
 from comic_ocr.job.plan import MAX_CHUNK_S, Backlog, Chunk, halve_runs, size_chunk
 from comic_ocr.job.prepare import Preparation, prepare_job
 from comic_ocr.job.retry import decide_loss
@@ -168,7 +176,10 @@ class Driver:
             self._backend.close()
             interrupted = isinstance(error, KeyboardInterrupt)
             summary = self._tally.summary("interrupted" if interrupted else "stopped", str(error))
-            self._state.write_summary(summary)
+            try:
+                self._state.write_summary(summary)
+            except StorageError as lost:
+                error.add_note(f"nor could the summary be written: {lost.message}")
             self._on_event(JobEnded(summary))
             raise
         self._backend.close()
@@ -246,9 +257,14 @@ class Driver:
         self._tally.add_given_up(loss.code)
 
     def _write_summary_if_due(self) -> None:
-        if time.monotonic() >= self._summary_due:
-            self._state.write_summary(self._tally.summary())
-            self._summary_due = time.monotonic() + _SUMMARY_EVERY_S
+        if time.monotonic() < self._summary_due:
+            return
+        summary = self._tally.summary()
+        try:
+            self._state.write_summary(summary)
+        except StorageError as error:
+            self._on_event(Trouble(f"summary not written: {error.message}", summary))
+        self._summary_due = time.monotonic() + _SUMMARY_EVERY_S
 
 
 def _fault_error(code: str, message: str, hint: str | None) -> ComicOcrError:

@@ -17,6 +17,7 @@ from comic_ocr.errors import (
     BackendError,
     ComicOcrError,
     SourceNotFoundError,
+    StorageError,
     UsageError,
     describe_error,
 )
@@ -59,6 +60,7 @@ class PageLoop:
         self._plan = plan
         self._should_stop = should_stop
         self._fault: ComicOcrError | None = None
+        self._store_failed = False
 
     def run(self, pages: Sequence[PageRef], *, concurrency: int = 1) -> PagesOutcome:
         """Return what became of each page; an error of a page is its row and is not raised.
@@ -134,11 +136,14 @@ class PageLoop:
             data = msgspec.json.encode(result)
             written = retry_call(lambda: self._store.put(key, data, overwrite=overwrite))
         except Exception as error:  # noqa: BLE001 (what no engine's metadata may break)
+            # Read no further: if the ledger can be written the fault is this page's own, and
+            # the driver sends the rest again; if not, it is the store's, and so is the chunk's.
+            self._store_failed |= isinstance(error, StorageError)
             return self._failure_row(page, error)
         return self._make_row(page, "done" if written else "found", result, image_bytes)
 
     def _stopped(self) -> bool:
-        return self._fault is not None or self._should_stop()
+        return self._fault is not None or self._store_failed or self._should_stop()
 
     def _make_row(
         self,
@@ -183,12 +188,13 @@ def retry_call(action: Callable[[], T], *, sleep: Callable[[float], None] = time
     """Return what the action returns, tried again after a pause when its error is retryable.
 
     Pauses double, with jitter, so that workers that failed together do not come back together.
+    A StorageError is raised at once: storage.py has tried again before it raised that.
     """
     for attempt in range(1, MAX_TRIES):
         try:
             return action()
         except ComicOcrError as error:
-            if not error.retryable:
+            if not error.retryable or isinstance(error, StorageError):
                 raise
         sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 (jitter)
     return action()

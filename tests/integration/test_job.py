@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image
 import comic_ocr
 from comic_ocr.errors import ManifestError, OptionError, OutputConflictError, UsageError
 from comic_ocr.job import JobSpec, JobState, estimate_job
-from comic_ocr.job.events import ChunkDone, JobEnded, JobPlanned
+from comic_ocr.job import run as run_module
+from comic_ocr.job.events import ChunkDone, JobEnded, JobPlanned, Trouble
 from comic_ocr.testing.faults import read_journal
 from tests.integration.conftest import Pages, faulty_options
 
@@ -239,3 +241,40 @@ def test_one_page_can_be_read_without_a_job(pages: Pages) -> None:
     path = pages.add("p")
     result = comic_ocr.ocr_page(path, method="faulty", canonical_id="mine")
     assert (result.canonical_id, result.full_text) == ("mine", "mine")
+
+
+def test_a_result_that_cannot_be_written_costs_its_page_and_the_rest_is_read(
+    pages: Pages, tmp_path: Path
+) -> None:
+    pages.add_many(4)
+    pages.add("blocked/page")
+    pages.add_many(20)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "blocked").write_text("a file where the page's folder should be")
+    output = str(tmp_path / "out")
+    summary = run_faulty(pages, output)
+    assert (summary.done, summary.failed, summary.remaining) == (24, 1, 0)
+    assert JobState(output).failed_rows()["blocked/page"].code == "storage_error"
+    assert set(read_journal(pages.folder / "journal").values()) == {1}
+
+
+def test_a_summary_that_cannot_be_written_in_between_is_said_and_does_not_stop_the_run(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "_SUMMARY_EVERY_S", 0.0)
+    pages.add_many(3)
+    events: list[object] = []
+    blocked = tmp_path / "out" / "_comic_ocr" / "summary.json"
+
+    def block(event: object) -> None:
+        """Put a folder in the summary's place while the run works."""
+        events.append(event)
+        if isinstance(event, ChunkDone):
+            blocked.unlink()
+            (blocked / "x").mkdir(parents=True)
+        if isinstance(event, Trouble):
+            shutil.rmtree(blocked)
+
+    summary = run_faulty(pages, str(tmp_path / "out"), on_event=block)
+    assert summary.done == 3
+    assert [type(event) for event in events].count(Trouble) == 1

@@ -232,11 +232,12 @@ def test_a_page_over_the_limit_is_refused(store, pages):
     assert row.code == "image_too_large"
 
 
-def test_a_result_that_cannot_be_written_is_a_failed_page(pages, tmp_path):
+def test_a_result_that_cannot_be_written_is_a_failed_page_and_ends_the_reading(pages, tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be")
-    outcome = run(open_store(str(tmp_path / "out")), ReadingEngine(), pages(2))
-    assert [row.code for row in outcome.rows] == ["storage_error"] * 2
+    outcome = run(open_store(str(tmp_path / "out")), ReadingEngine(), pages(26))
+    assert outcome.rows[0].code == "storage_error"
     assert outcome.rows[0].retryable
+    assert outcome.rows[-1] is None
 
 
 def test_attempts_count_those_of_earlier_runs_and_calls(store, pages):
@@ -388,7 +389,7 @@ def pauses_of(*errors):
 def test_pauses_grow_between_tries(monkeypatch):
     monkeypatch.setattr(loop_module, "_FIRST_PAUSE_S", 0.5)
     assert pauses_of() == []
-    first, second = pauses_of(StorageError("x"), StorageError("y"))
+    first, second = pauses_of(RateLimitedError("x"), EngineUnavailableError("y"))
     assert 0.25 <= first <= 0.75
     assert 0.5 <= second <= 1.5
 
@@ -399,9 +400,14 @@ def test_workers_that_fail_together_do_not_come_back_together(monkeypatch):
 
 
 def test_the_last_error_of_a_call_is_raised():
-    errors = [StorageError(str(number)) for number in range(MAX_TRIES + 1)]
-    with pytest.raises(StorageError, match=str(MAX_TRIES - 1)):
+    errors = [RateLimitedError(str(number)) for number in range(MAX_TRIES + 1)]
+    with pytest.raises(RateLimitedError, match=str(MAX_TRIES - 1)):
         pauses_of(*errors)
+
+
+def test_storage_that_failed_is_not_asked_again_since_it_tried_by_itself():
+    with pytest.raises(StorageError):
+        pauses_of(StorageError("x"))
 
 
 def test_a_driver_that_was_killed_counts_as_gone_before_it_is_waited_for():
