@@ -142,7 +142,7 @@ def test_a_page_that_kills_every_worker_stands_alone_and_is_written_down(
     pages.add_many(9)
     words = flags(pages, output, p004=["kill"] * 9, p007=["exit"])
     done = batch_ocr(*words, code=3)
-    assert "failed 1 pages: 1 out_of_memory" in done.stdout
+    assert "failed 1 page: 1 out_of_memory" in done.stdout
     assert written(output) == sorted(name for name, _ in pages.rows if name != "p004")
     listed = batch_ocr("failures", str(output), "--json")
     (failure,) = [json.loads(line) for line in listed.stdout.splitlines()]
