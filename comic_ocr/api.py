@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from comic_ocr.backends import LOCAL_BACKENDS
 from comic_ocr.export import Results, read_results
-from comic_ocr.job import EventHandler, JobSpec, JobSummary, run_job
+from comic_ocr.job import EventHandler, JobSpec, JobSummary, default_workers, run_job
 from comic_ocr.page import Direction, PageRef, PageResult
 from comic_ocr.worker.read import fetch_page, recognize_page
-from comic_ocr.worker.task import available_cores, build_engine
-
-_CLOUD_WORKERS = 100
+from comic_ocr.worker.task import build_engine
 
 
 def ocr_page(
@@ -98,13 +95,12 @@ def run(
         BackendError: calls cannot be run. What is done is kept.
         StorageError: the manifest or the output cannot be reached. Retryable.
     """
-    local = backend in LOCAL_BACKENDS
     spec = JobSpec(
         manifest=str(manifest),
         method=method,
         output=str(output),
         backend=backend,
-        workers=workers or (available_cores() if local else _CLOUD_WORKERS),
+        workers=workers or default_workers(backend),
         lang=lang,
         options=options or {},
         direction=direction,

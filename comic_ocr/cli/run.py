@@ -9,14 +9,12 @@ from typing import Any
 import click
 import msgspec
 
-from comic_ocr.backends import BACKENDS, LOCAL_BACKENDS
+from comic_ocr.backends import BACKENDS
 from comic_ocr.cli.progress import ProgressPrinter, count
 from comic_ocr.errors import UsageError
-from comic_ocr.job import JobSpec, JobSummary, estimate_job, run_job
+from comic_ocr.job import JobSpec, JobSummary, default_workers, estimate_job, run_job
 from comic_ocr.job.events import JobPlanned
-from comic_ocr.worker.task import available_cores
 
-_CLOUD_WORKERS = 100
 INTERRUPTED = 130
 _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
 
@@ -150,13 +148,12 @@ def run(**flags: Any) -> int:
 
 def make_spec(flags: dict[str, Any]) -> JobSpec:
     """Return the job that the flags ask for."""
-    local = flags["backend"] in LOCAL_BACKENDS
     return JobSpec(
         manifest=flags["manifest"],
         method=flags["method"],
         output=choose_output(flags),
         backend=flags["backend"],
-        workers=flags["workers"] or (available_cores() if local else _CLOUD_WORKERS),
+        workers=flags["workers"] or default_workers(flags["backend"]),
         lang=flags["lang"],
         options=parse_options(flags["options"], flags["model"]),
         direction=flags["direction"],

@@ -13,12 +13,18 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from comic_ocr.engines.base import EngineSetup, Method, Recognition
 from comic_ocr.errors import EngineMissingError
 from comic_ocr.geometry import Polygon, enclose_points, round_box
 from comic_ocr.images import PageImage
 from comic_ocr.page import Region
+
+#: Scaled down further than this to find text, a page gets a warning.
+_LEAST_SCALE = 0.5
+#: RapidOCR cannot scale an image of which one side would fall below a pixel.
+_MOST_ASPECT = 40
 
 Runtime = Literal["auto", "openvino", "onnxruntime"]
 
@@ -84,16 +90,31 @@ class PaddleEngine:
 
     def recognize(self, page: PageImage) -> Recognition:
         """Return one region per line of text, with its four corners."""
-        bgr = np.ascontiguousarray(page.pixels[:, :, ::-1])
-        found = self._reader(bgr)
-        if found.txts is None:
-            return Recognition([])
-        return Recognition(
-            [
-                _make_region(text, score, corners)
-                for text, score, corners in zip(found.txts, found.scores, found.boxes, strict=True)
-            ]
+        found = self._reader(_pad_strip(np.ascontiguousarray(page.pixels[:, :, ::-1])))
+        regions = []
+        if found.txts is not None:
+            lines = zip(found.txts, found.scores, found.boxes, strict=True)
+            regions = [_make_region(*line) for line in lines]
+        return Recognition(regions, warnings=self._warn(page))
+
+    def _warn(self, page: PageImage) -> tuple[str, ...]:
+        scale = self._options.detection_px / max(page.width, page.height)
+        if scale >= _LEAST_SCALE:
+            return ()
+        return (
+            f"page of {page.width} x {page.height} px was brought down to {scale:.0%} to find "
+            "text; small letters may be missed",
         )
+
+
+def _pad_strip(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the page, with white added below or right of a strip too thin to be scaled down."""
+    height, width = pixels.shape[:2]
+    least = max(height, width) // _MOST_ASPECT
+    missing = ((0, max(0, least - height)), (0, max(0, least - width)), (0, 0))
+    if not any(after for _, after in missing):
+        return pixels
+    return np.pad(pixels, missing, constant_values=255)
 
 
 def _make_region(text: str, score: float, corners: Any) -> Region:

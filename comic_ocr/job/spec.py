@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from comic_ocr.backends import LOCAL_BACKENDS
 from comic_ocr.engines import (
     Method,
     convert_options,
@@ -16,6 +17,9 @@ from comic_ocr.engines import (
 )
 from comic_ocr.errors import UsageError
 from comic_ocr.page import Direction
+from comic_ocr.worker.task import available_cores
+
+_CLOUD_WORKERS = 100
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +40,11 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     config: str | None = None
     memory_mb: int | None = None
     timeout_s: int | None = None
+
+
+def default_workers(backend: str) -> int:
+    """Return calls at once when the user names none: this machine's cores, or 100 in a cloud."""
+    return available_cores() if backend in LOCAL_BACKENDS else _CLOUD_WORKERS
 
 
 class CheckedMethod(msgspec.Struct, frozen=True):

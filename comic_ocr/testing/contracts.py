@@ -104,7 +104,9 @@ class EngineContract:
     def test_it_says_which_version_reads(self, loaded: Engine) -> None:
         assert loaded.version
 
-    @pytest.mark.parametrize("size", [(200, 300), (1, 1), (1600, 40), (40, 1600)])
+    @pytest.mark.parametrize(
+        "size", [(200, 300), (1, 1), (1600, 40), (40, 1600), (3000, 2), (2, 3000)]
+    )
     def test_a_page_without_text_has_no_text(self, loaded: Engine, size: tuple[int, int]) -> None:
         found = loaded.recognize(make_page(*size))
         assert isinstance(found, Recognition)
