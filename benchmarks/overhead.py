@@ -160,8 +160,9 @@ def main() -> None:
     speeds: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as scratch:
         images = choose_images(args.folder, args.pages, Path(scratch))
-        for _ in range(args.rounds):
-            for name in names:
+        for number in range(args.rounds):
+            # Back and forth, so that a machine that slows down favours nobody.
+            for name in names if number % 2 == 0 else reversed(names):
                 speeds[name].append(measure(name, images, args.workers, str(data)))
         memory_mb = driver_memory_mb(images, args.workers)
     report(args, speeds, memory_mb)
