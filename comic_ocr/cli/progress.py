@@ -119,10 +119,15 @@ _DECISIONS = {
 
 def describe_progress(summary: JobSummary) -> str:
     """Return failures, speed, time left and cost so far."""
-    parts = [f"{summary.failed} failed", f"{summary.pages_per_s:.2f} pages/s"]
+    parts = [f"{summary.failed} failed"]
+    if summary.pages_per_s:
+        parts.append(f"{summary.pages_per_s:.2f} pages/s")
     if summary.pages_per_s and summary.remaining:
         parts.append(f"{format_seconds(summary.remaining / summary.pages_per_s)} left")
-    parts.append("cost unknown" if summary.cost_usd is None else f"${summary.cost_usd:.4f} so far")
+    if summary.cost_usd is None:
+        parts.append("cost unknown")
+    elif summary.cost_usd:
+        parts.append(f"${summary.cost_usd:.4f} so far")
     return ", ".join(parts)
 
 

@@ -204,3 +204,10 @@ def test_a_plan_without_pages_says_so():
     assert plan_of(0.0, done_before=100) == (
         "null on localhost, 2 workers: 100 pages, 100 done before, none to read"
     )
+
+
+def test_progress_names_speed_and_cost_once_there_are_any():
+    assert describe_progress(make_summary(done=0, pages_per_s=0.0, cost_usd=0.0)) == "0 failed"
+    told = describe_progress(make_summary(pages_per_s=2.0, remaining=100, cost_usd=0.5))
+    assert told == "0 failed, 2.00 pages/s, 50 s left, $0.5000 so far"
+    assert "cost unknown" in describe_progress(make_summary(cost_usd=None))
