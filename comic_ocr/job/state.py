@@ -157,12 +157,24 @@ class JobState:
         return self.store.head(_JOB_KEY).modified_at
 
     def read_ledger(self) -> Iterator[LedgerRow]:
-        """Yield all rows, older runs first."""
-        decoder = msgspec.json.Decoder(LedgerRow)
+        """Yield all rows, older runs first.
+
+        Raises:
+            StorageError: an object is not there any more, or is no ledger of this version.
+        """
         keys = sorted(e.key for e in self.store.list(_LEDGER_PREFIX) if e.key.endswith(".jsonl"))
         with ThreadPoolExecutor(_READERS) as readers:
-            for data in readers.map(self.store.get, keys):
-                yield from decoder.decode_lines(data)
+            for rows in readers.map(self._read_rows, keys):
+                yield from rows
+
+    def _read_rows(self, key: str) -> list[LedgerRow]:
+        try:
+            return msgspec.json.Decoder(LedgerRow).decode_lines(self.store.get(key))
+        except msgspec.DecodeError as error:
+            raise StorageError(
+                f"{self.store.locate(key)} is not a ledger of this version: {error}",
+                hint="delete it: pages that it alone says have failed are then tried again",
+            ) from error
 
     def failed_rows(self) -> dict[str, LedgerRow]:
         """Return the last row of each page whose last attempt failed, by canonical id."""
@@ -199,10 +211,13 @@ class JobState:
         self.store.put(_SUMMARY_KEY, _pretty(summary), overwrite=True)
 
     def read_summary(self) -> JobSummary | None:
-        """Return the summary of the last run, None where there was none."""
+        """Return the summary of the last run, None where there is none that can be read.
+
+        Nothing rests on a summary but what is shown; one of another version is as good as none.
+        """
         try:
             return msgspec.json.decode(self.store.get(_SUMMARY_KEY), type=JobSummary)
-        except SourceNotFoundError:
+        except (SourceNotFoundError, msgspec.DecodeError):
             return None
 
 

@@ -237,3 +237,19 @@ def test_a_fingerprint_is_of_method_options_and_languages():
 def test_a_key_hashes_alike_in_every_process():
     assert hash_key("a_ocr.json") == 0xC7D75B528F0619F7
     assert hash_key("b_ocr.json") != hash_key("a_ocr.json")
+
+
+def test_a_damaged_ledger_is_named_with_what_to_do(memory_url):
+    state = JobState(memory_url)
+    state.begin(TESSERACT, run_id="r1", overwrite=False)
+    state.store.put("_comic_ocr/ledger/r1/1-1.jsonl", b'{"canonical_id": 3}\n')
+    with pytest.raises(StorageError, match=r"r1/1-1\.jsonl is not a ledger") as raised:
+        list(state.read_ledger())
+    assert "tried again" in raised.value.hint
+
+
+def test_a_summary_of_another_version_counts_as_none_and_as_no_good_end(memory_url):
+    state = JobState(memory_url)
+    state.store.put("_comic_ocr/summary.json", b'{"state": "of another world"}')
+    assert state.read_summary() is None
+    assert not state.ended_well()
