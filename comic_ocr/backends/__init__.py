@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comic_ocr.backends.base import Backend, CallLoss, CallResult, WorkerLimits
 from comic_ocr.backends.config import CallSettings, load_config
 from comic_ocr.backends.inline import InlineBackend
@@ -30,26 +32,33 @@ __all__ = [
     "CallResult",
     "CallSettings",
     "WorkerLimits",
+    "check_backend",
+    "load_config",
     "open_backend",
 ]
 
 
-def open_backend(name: str, settings: CallSettings, config: str | None = None) -> Backend:
+def check_backend(name: str) -> None:
+    """Raise UsageError unless the name is one of BACKENDS."""
+    if name not in BACKENDS:
+        raise UsageError(f'there is no backend "{name}".', hint=f"backends: {', '.join(BACKENDS)}")
+
+
+def open_backend(name: str, settings: CallSettings, config: dict[str, Any]) -> Backend:
     """Return a backend that is ready for calls.
 
     Args:
         name: one of BACKENDS.
         settings: workers, memory and timeout.
-        config: Lithops configuration file; None for ./lithops.yaml if there is one.
+        config: Lithops' configuration, as load_config returns it.
 
     Raises:
-        UsageError: the name or the configuration file is wrong. Not retryable.
+        UsageError: the name or the configuration is wrong. Not retryable.
         BackendError: Lithops cannot reach or use the backend. Not retryable.
     """
-    if name not in BACKENDS:
-        raise UsageError(f'there is no backend "{name}".', hint=f"backends: {', '.join(BACKENDS)}")
+    check_backend(name)
     if name == "inline":
         return InlineBackend()
     from comic_ocr.backends.lithops import LithopsBackend
 
-    return LithopsBackend(name, load_config(config), settings)
+    return LithopsBackend(name, config, settings)

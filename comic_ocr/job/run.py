@@ -10,11 +10,11 @@ import msgspec
 
 from comic_ocr._version import __version__
 from comic_ocr.backends import (
-    LOCAL_BACKENDS,
     Backend,
     CallLoss,
     CallResult,
     CallSettings,
+    load_config,
     open_backend,
 )
 from comic_ocr.engines import Method
@@ -54,7 +54,8 @@ def run_job(spec: JobSpec, *, on_event: EventHandler = lambda _event: None) -> J
         StorageError: the manifest or the output cannot be reached. Retryable.
         KeyboardInterrupt: passed on after the state is written; run again to go on.
     """
-    method, checked = check_spec(spec, local=spec.backend in LOCAL_BACKENDS)
+    config = load_config(spec.config)
+    method, checked = check_spec(spec)
     state = JobState(spec.output, overwrite=spec.overwrite)
     if not spec.overwrite:
         state.check_same(checked)
@@ -67,14 +68,15 @@ def run_job(spec: JobSpec, *, on_event: EventHandler = lambda _event: None) -> J
         on_event(JobEnded(summary))
         return summary
     settings = CallSettings(spec.workers, spec.memory_mb, spec.timeout_s)
-    backend = open_backend(spec.backend, settings, spec.config)
+    backend = open_backend(spec.backend, settings, config)
     driver = Driver(prepared, method, backend, tally, on_event)
     return driver.run()
 
 
 def estimate_job(spec: JobSpec) -> JobPlanned:
     """Return what a run would do, without doing or writing anything. Raises as run_job does."""
-    method, checked = check_spec(spec, local=spec.backend in LOCAL_BACKENDS)
+    load_config(spec.config)
+    method, checked = check_spec(spec)
     state = JobState(spec.output, overwrite=spec.overwrite)
     if not spec.overwrite:
         state.check_same(checked)

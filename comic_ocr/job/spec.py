@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from comic_ocr.backends import LOCAL_BACKENDS
+from comic_ocr.backends import LOCAL_BACKENDS, check_backend
 from comic_ocr.engines import (
     Method,
     convert_options,
@@ -56,15 +56,14 @@ class CheckedMethod(msgspec.Struct, frozen=True):
     direction: Direction = "ltr"
 
 
-def check_spec(spec: JobSpec, *, local: bool) -> tuple[Method, CheckedMethod]:
+def check_spec(spec: JobSpec) -> tuple[Method, CheckedMethod]:
     """Return the job's method and what it will run with.
 
-    Args:
-        spec: as asked for.
-        local: workers run on this machine, so what is installed here is what they have.
+    Where workers run on this machine, what is installed here is what they have.
 
     Raises:
-        UsageError: the method, a language, an option or a number does not work. Not retryable.
+        UsageError: the backend, the method, a language, an option or a number does not work.
+            Not retryable.
     """
     for name, value in (("workers", spec.workers), ("limit", spec.limit)):
         if value is not None and value < 1:
@@ -74,9 +73,10 @@ def check_spec(spec: JobSpec, *, local: bool) -> tuple[Method, CheckedMethod]:
             "overwrite and retry_failed exclude each other: overwrite reads every page again.",
             hint="leave out --retry-failed",
         )
+    check_backend(spec.backend)
     method = find_method(spec.method)
     options = convert_options(method, spec.options)
-    if local:
+    if spec.backend in LOCAL_BACKENDS:
         prepare_method(method, options)
     languages = resolve_languages(method, options, spec.lang)
     built = msgspec.to_builtins(options)

@@ -131,12 +131,12 @@ def test_the_files_own_mapping_is_left_as_it_was():
 
 def test_an_unknown_backend_is_refused_with_the_list():
     with pytest.raises(UsageError) as raised:
-        open_backend("lambda", SETTINGS)
+        open_backend("lambda", SETTINGS, {})
     assert '"lambda"' in raised.value.message
     assert all(name in raised.value.hint for name in BACKENDS)
 
 
-def test_inline_needs_no_configuration(tmp_path):
-    backend = open_backend("inline", SETTINGS, str(tmp_path / "missing.yaml"))
+def test_inline_needs_no_configuration():
+    backend = open_backend("inline", SETTINGS, {})
     assert isinstance(backend, InlineBackend)
     assert backend.poll() == []
