@@ -24,12 +24,6 @@ def enclose_boxes(boxes: Sequence[BBox]) -> BBox:
     return (x, y, max(b[0] + b[2] for b in boxes) - x, max(b[1] + b[3] for b in boxes) - y)
 
 
-def box_polygon(box: BBox) -> Polygon:
-    """Return the four corners of a box, clockwise from the top left."""
-    x, y, w, h = box
-    return ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
-
-
 def overlap_length(a_start: float, a_size: float, b_start: float, b_size: float) -> float:
     """Return how much two intervals share, in their own unit; 0.0 when apart."""
     return max(0.0, min(a_start + a_size, b_start + b_size) - max(a_start, b_start))

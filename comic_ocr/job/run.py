@@ -18,7 +18,13 @@ from comic_ocr.backends import (
     open_backend,
 )
 from comic_ocr.engines import Method
-from comic_ocr.errors import BackendError, ComicOcrError, StorageError, UsageError
+from comic_ocr.errors import (
+    BackendError,
+    ComicOcrError,
+    PageTimeoutError,
+    StorageError,
+    UsageError,
+)
 from comic_ocr.job.cost import find_price
 from comic_ocr.job.events import (
     ChunkDone,
@@ -216,7 +222,14 @@ class Driver:
     def _count(self, chunk: Chunk, report: ChunkReport) -> None:
         self._tally.add(report)
         self._on_event(ChunkDone(report, self._tally.summary()))
-        if report.unreached:
+        if (
+            report.unreached
+            and not report.fault
+            and not (report.done or report.found or report.failed)
+        ):
+            # Sent again as it is, it would come back like this for ever.
+            self._recover(chunk, CallLoss(PageTimeoutError.code, "no time was left for a page"))
+        elif report.unreached:
             self._backlog.give_back(chunk, runs=chunk.pick(report.unreached), attempt=chunk.attempt)
         if report.fault is not None:
             raise _fault_error(report.fault.code, report.fault.message, report.fault.hint)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import comic_ocr
+from comic_ocr.backends import InlineBackend, WorkerLimits
 from comic_ocr.errors import ManifestError, OptionError, OutputConflictError, UsageError
 from comic_ocr.job import JobSpec, JobState, estimate_job
 from comic_ocr.job import run as run_module
@@ -278,3 +279,14 @@ def test_a_summary_that_cannot_be_written_in_between_is_said_and_does_not_stop_t
     summary = run_faulty(pages, str(tmp_path / "out"), on_event=block)
     assert summary.done == 3
     assert [type(event) for event in events].count(Trouble) == 1
+
+
+def test_calls_without_time_for_a_page_end_as_failures_and_not_in_a_circle(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(InlineBackend, "limits", WorkerLimits(deadline_s=1e-9))
+    pages.add_many(3)
+    output = str(tmp_path / "out")
+    summary = run_faulty(pages, output)
+    assert (summary.done, summary.failures_by_code) == (0, {"timeout": 3})
+    assert {row.attempts for row in JobState(output).failed_rows().values()} == {2}

@@ -3,7 +3,6 @@
 import pytest
 
 from comic_ocr.geometry import (
-    box_polygon,
     enclose_boxes,
     enclose_points,
     overlap_length,
@@ -22,12 +21,6 @@ def test_the_box_around_one_point_has_no_size():
 
 def test_the_box_around_boxes_holds_all_of_them():
     assert enclose_boxes([(10, 10, 5, 5), (0, 12, 2, 20), (11, 11, 1, 1)]) == (0, 10, 15, 22)
-
-
-def test_a_box_and_its_polygon_say_the_same():
-    box = (3, 4, 10, 20)
-    assert box_polygon(box) == ((3, 4), (13, 4), (13, 24), (3, 24))
-    assert enclose_points(box_polygon(box)) == box
 
 
 @pytest.mark.parametrize(
