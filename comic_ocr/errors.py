@@ -24,6 +24,7 @@
     │   └── WorkerLostError            worker_lost          retryable
     ├── StorageError          exit 5   storage_error        retryable
     └── BackendError          exit 5   calls cannot be submitted or run
+        └── ApiRefusedError            the API takes no page: key, credit, model or address
 
 Each class has a fixed `code`, `retryable` and `exit_code`, and every instance survives pickle.
 Decisions are made by class or code, never by the text of a message.
@@ -31,7 +32,8 @@ Decisions are made by class or code, never by the text of a message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 
@@ -110,6 +112,10 @@ class OutputConflictError(UsageError):
 class PageError(ComicOcrError):
     code = "engine_error"
     exit_code = 3
+    #: the engine has tried again by itself, as often as is of use
+    exhausted: bool = False
+    #: what the page cost all the same: fields of page.Usage
+    spent: Mapping[str, Any] = MappingProxyType({})
 
 
 class SourceNotFoundError(PageError):
@@ -180,6 +186,10 @@ class StorageError(ComicOcrError):
 class BackendError(ComicOcrError):
     code = "backend_error"
     exit_code = 5
+
+
+class ApiRefusedError(BackendError):
+    code = "api_refused"
 
 
 class ErrorFacts(NamedTuple):

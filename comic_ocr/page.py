@@ -16,6 +16,9 @@ from comic_ocr.geometry import BBox, Polygon
 SCHEMA_VERSION = "1.0"
 #: Where a job keeps its own files, under the output prefix.
 STATE_PREFIX = "_comic_ocr"
+#: Where answers of APIs are kept, and those that were of no use.
+ANSWERS_PREFIX = f"{STATE_PREFIX}/answers"
+REJECTED_PREFIX = f"{STATE_PREFIX}/rejected"
 RESULT_SUFFIX = "_ocr.json"
 
 Direction = Literal["ltr", "rtl"]
@@ -96,7 +99,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     input_tokens: int = 0
     output_tokens: int = 0
+    #: as the API says, or by the prices that the options give; 0 where neither does
     cost_usd: float = 0.0
+    #: that answered, as the API names it
+    model: str | None = None
+    #: taken from the output's answers, where an earlier try had paid for it
+    cached: bool = False
 
 
 class PageResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +144,19 @@ class PageFailure(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one method of a cascade made of a page. `code` is set where it failed."""
+
+    method: str
+    #: of the page; None where the method gives none or found no text
+    confidence: float | None = None
+    ocr_s: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    code: str = ""
+
+
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One page in one attempt.
 
@@ -159,7 +180,11 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     image_bytes: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    #: paid in this attempt, for answers that were of no use too
     cost_usd: float = 0.0
+    #: the methods of a cascade that read the page, in order; seconds, tokens and price above are
+    #: their sums
+    readings: tuple[Reading, ...] = ()
 
 
 class ChunkRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -171,8 +196,9 @@ class ChunkRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: (first byte, byte after the last) of runs of rows
     slices: Runs
     pages: int
+    #: a method, or several as `a,b`: the next one for pages that the one before reads badly
     method: str
-    #: language codes of the pages
+    #: language codes of the pages; none for the methods' defaults
     languages: tuple[str, ...] = ()
     #: 1 at the first submission
     attempt: int = 1

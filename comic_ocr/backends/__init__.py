@@ -23,9 +23,13 @@ BACKENDS = (
     "code_engine",
 )
 LOCAL_BACKENDS = ("localhost", "inline")
+#: Those that hand variables to workers without writing them anywhere: by inheritance, or in a
+#: call's request alone. Batch jobs, queues and cluster objects are stored and can be read.
+CARRYING_BACKENDS = ("localhost", "inline", "aws_lambda", "gcp_cloudrun")
 
 __all__ = [
     "BACKENDS",
+    "CARRYING_BACKENDS",
     "LOCAL_BACKENDS",
     "Backend",
     "CallLoss",

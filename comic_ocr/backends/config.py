@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class CallSettings:
     workers: int
     memory_mb: int | None = None
     timeout_s: int | None = None
+    #: variables that workers elsewhere must find in their environment; not to be shown or stored
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def load_config(path: str | None) -> dict[str, Any]:

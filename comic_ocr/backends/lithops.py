@@ -64,6 +64,8 @@ class LithopsBackend:
             ) from error
         self._timeout_s = self._find_timeout()
         self._calls: list[_Call] = []
+        # On this machine workers inherit it; elsewhere it rides in the call's request.
+        self._environment = {} if self._local else dict(settings.environment)
         self.limits = WorkerLimits(
             threads=max(1, available_cores() // settings.workers) if self._local else 0,
             deadline_s=max(self._timeout_s - _CLOSING_S, self._timeout_s / 2),
@@ -90,7 +92,9 @@ class LithopsBackend:
         # In tuples, since Lithops takes a bare dict or list apart into parameters.
         inputs = [(msgspec.json.encode(task),) for task in tasks]
         try:
-            futures = self._executor.map(run_chunk, inputs, include_modules=None)
+            futures = self._executor.map(
+                run_chunk, inputs, include_modules=None, extra_env=self._environment
+            )
         except Exception as error:  # any kind: each Lithops backend raises its SDK's own
             raise BackendError(
                 f"Lithops could not start calls on {self.name}: {type(error).__name__}: {error}",

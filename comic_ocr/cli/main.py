@@ -14,6 +14,7 @@ from comic_ocr.cli.demo import demo
 from comic_ocr.cli.failures import failures
 from comic_ocr.cli.manifest import manifest
 from comic_ocr.cli.methods import methods
+from comic_ocr.cli.page import page
 from comic_ocr.cli.run import INTERRUPTED, run
 from comic_ocr.cli.status import status
 from comic_ocr.errors import ComicOcrError, PageError, StorageError
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (run, methods, manifest, status, failures, demo):
+for command in (run, page, methods, manifest, status, failures, demo):
     cli.add_command(command)
 
 

@@ -13,17 +13,17 @@ from comic_ocr.engines import Method, list_methods
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def methods(as_json: bool) -> None:
-    """List the methods: installed or not, languages, where they run, what a page costs."""
+    """List the methods: ready or what they need, languages, where they run, what a page costs."""
     rows = [describe_method(method) for method in list_methods()]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
         return
     for row in rows:
         click.echo(f"{row['name']}: {row['summary']}")
-        state = "yes" if row["installed"] else f"no; {row['install']}"
-        click.echo(f"  installed: {state}")
+        click.echo(f"  ready:     {'yes' if row['ready'] else 'no; ' + row['needs']}")
         click.echo(f"  runs on:   {', '.join(row['runs_on'])}")
-        click.echo(f"  price:     {row['price']}; about {row['typical_s']:g} core-seconds a page")
+        unit = "seconds a page" if row["runs_on"] == ("api",) else "core-seconds a page"
+        click.echo(f"  price:     {row['price']}; about {row['typical_s']:g} {unit}")
         click.echo(f"  languages: {' '.join(row['languages']) or 'any'}")
         click.echo(f"  options:   {row['options'] or 'none'}")
 
@@ -32,12 +32,14 @@ def describe_method(method: Method) -> dict[str, Any]:
     """Return what a user may want to know of a method."""
     options = method.options()
     missing = method.missing(options)
+    needs = missing or method.missing_key(options)
     defaults = msgspec.to_builtins(options)
     return {
         "name": method.name,
         "summary": method.summary,
         "installed": missing is None,
-        "install": missing,
+        "ready": needs is None,
+        "needs": needs,
         "runs_on": method.runs_on,
         "price": method.price,
         "typical_s": method.typical_s,

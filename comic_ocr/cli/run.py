@@ -14,6 +14,7 @@ from comic_ocr.cli.progress import ProgressPrinter, count
 from comic_ocr.errors import UsageError
 from comic_ocr.job import JobSpec, JobSummary, default_workers, estimate_job, run_job
 from comic_ocr.job.events import JobPlanned
+from comic_ocr.job.keys import find_key_variable
 
 INTERRUPTED = 130
 _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
@@ -31,7 +32,14 @@ _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
     default="paddleocr",
     show_default=True,
     metavar="NAME",
-    help="What reads the pages; `batch_ocr methods` lists them.",
+    help="What reads the pages; `batch_ocr methods` lists them. Several, as tesseract,paddleocr: "
+    "the next one reads pages that the one before reads badly.",
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="With several methods: a page below this goes to the next one.  [default: 0.85]",
 )
 @click.option(
     "--lang",
@@ -43,9 +51,17 @@ _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Option of the method; may be given several times.",
+    help="Option of the method; may be given several times. METHOD.KEY=VALUE names the method.",
 )
 @click.option("--model", metavar="NAME", help="Short for --option model=NAME.")
+@click.option("--api-type", metavar="NAME", help="Short for --option api_type=NAME.")
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    help="Key of the API that the method asks. Others on this machine can see it in the process "
+    "list; the environment is safer.",
+)
+@click.option("--gpu", is_flag=True, help="Read on the workers' GPUs.")
 @click.option(
     "--direction",
     type=click.Choice(["ltr", "rtl"]),
@@ -126,13 +142,18 @@ def run(**flags: Any) -> int:
     130 interrupted.
     """
     spec = make_spec(flags)
+    if flags["api_key"] and not flags["quiet"]:
+        click.echo(
+            f"--api-key can be seen in the process list; safer: {_safer_key(spec)}", err=True
+        )
     if flags["dry_run"]:
-        print_estimate(estimate_job(spec), as_json=flags["as_json"])
+        planned = estimate_job(spec, api_key=flags["api_key"])
+        print_estimate(planned, as_json=flags["as_json"])
         return 0
     printer = ProgressPrinter(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         with printer:
-            summary = run_job(spec, on_event=printer.handle)
+            summary = run_job(spec, api_key=flags["api_key"], on_event=printer.handle)
     except KeyboardInterrupt:
         again = " without --overwrite" if spec.overwrite else ""
         click.echo(f"interrupted; run the same command{again} to go on", err=True)
@@ -155,7 +176,9 @@ def make_spec(flags: dict[str, Any]) -> JobSpec:
         backend=flags["backend"],
         workers=flags["workers"] or default_workers(flags["backend"]),
         lang=flags["lang"],
-        options=parse_options(flags["options"], flags["model"]),
+        options=parse_options(flags["options"], model=flags["model"], api_type=flags["api_type"]),
+        min_confidence=flags["min_confidence"],
+        gpu=flags["gpu"],
         direction=flags["direction"],
         image_path_prefix=flags["image_path_prefix"],
         limit=flags["limit"],
@@ -180,8 +203,12 @@ def choose_output(flags: dict[str, Any]) -> str:
     return f"{bucket}/{flags['output_prefix'].strip('/')}"
 
 
-def parse_options(pairs: tuple[str, ...], model: str | None) -> dict[str, str]:
+def parse_options(pairs: tuple[str, ...], **short: str | None) -> dict[str, str]:
     """Return --option KEY=VALUE pairs as a mapping.
+
+    Args:
+        pairs: as typed.
+        **short: options that have a flag of their own.
 
     Raises:
         UsageError: a pair has no `=`.
@@ -192,9 +219,11 @@ def parse_options(pairs: tuple[str, ...], model: str | None) -> dict[str, str]:
         if not equals or not key.strip():
             raise UsageError(f'--option "{pair}" is not KEY=VALUE.', hint="--option psm=11")
         options[key.strip()] = value
-    if model:
-        options["model"] = model
-    return options
+    return options | {key: value for key, value in short.items() if value}
+
+
+def _safer_key(spec: JobSpec) -> str:
+    return f"export {find_key_variable(spec)}=…, or --option api_key_secret=NAME"
 
 
 def print_estimate(planned: JobPlanned, *, as_json: bool) -> None:

@@ -18,6 +18,7 @@ A complete plugin, named by the entry point group `comic_ocr.engines`:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +27,11 @@ import msgspec
 
 from comic_ocr.images import PageImage
 from comic_ocr.page import Region, Usage
+from comic_ocr.storage import Store
+
+#: Marks an option that changes how pages are read but not what is read on them, such as a rate
+#: limit: `Annotated[int, TUNING]`. Results under one output may differ in it.
+TUNING = msgspec.Meta(extra={"tuning": True})
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,24 @@ class Engine(Protocol):
         Raises:
             EngineError: the image cannot be read. Not retryable.
             EngineUnavailableError: API or model not reachable. Retryable.
+            ApiRefusedError: the API will take no page of this job. Stops the job.
         """
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For methods that take no options."""
+
+
+@dataclass(frozen=True)
+class ApiSetup:
+    """What a worker gives to engines that ask an API."""
+
+    #: where answers that were paid are kept; None to keep none
+    store: Store | None = None
+    #: this worker's part of the limits that the options set for the whole job
+    share: float = 1.0
+    #: seconds until this call must end; none left when it is to stop now
+    seconds_left: Callable[[], float] = lambda: math.inf
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,9 @@ class EngineSetup:
     languages: tuple[str, ...] = ()
     #: cores that this worker may keep busy
     threads: int = 1
+    #: read on this worker's GPU; only for methods that run on one
+    gpu: bool = False
+    api: ApiSetup = field(default_factory=ApiSetup)
 
 
 @dataclass(frozen=True)
@@ -100,6 +122,13 @@ class Method:
     default_languages: tuple[str, ...] = ()
     #: options → None when it can run here, else what to install
     missing: Callable[[Any], str | None] = lambda _options: None
+    #: options → options as workers get them. Called once, on the driver's machine, before anything
+    #: is planned: reads files that options name, asks a server for its models. May raise UsageError
+    resolve: Callable[[Any], Any] = lambda options: options
+    #: options → name of the environment variable that holds the key of the API that it asks
+    key_variable: Callable[[Any], str | None] = lambda _options: None
+    #: options → None when it needs no key or has one here, else how to give it
+    missing_key: Callable[[Any], str | None] = lambda _options: None
     #: `cpu`, `gpu`, `api`
     runs_on: tuple[str, ...] = ("cpu",)
     #: what a page costs besides the worker's time
@@ -110,5 +139,5 @@ class Method:
     load_s: float = 1.0
     #: memory of one worker, for functions that are sized in advance
     memory_mb: int = 1024
-    #: pages in flight per worker
+    #: pages in recognition at once per worker; an option of that name goes before it
     concurrency: int = 1

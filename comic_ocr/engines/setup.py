@@ -20,13 +20,30 @@ def prepare_method(method: Method, options: msgspec.Struct) -> None:
         EngineMissingError: says what to install, and what is installed. Not retryable.
     """
     remedy = method.missing(options)
-    if remedy is None:
-        return
-    installed = [m.name for m in list_methods() if m.missing(m.options()) is None]
-    raise EngineMissingError(
-        f'method "{method.name}" is not installed here (installed: {", ".join(installed)}).',
-        hint=remedy,
-    )
+    if remedy is not None:
+        installed = [m.name for m in list_methods() if m.missing(m.options()) is None]
+        raise EngineMissingError(
+            f'method "{method.name}" is not installed here (installed: {", ".join(installed)}).',
+            hint=remedy,
+        )
+    remedy = method.missing_key(options)
+    if remedy is not None:
+        raise EngineMissingError(f'method "{method.name}" has no API key here.', hint=remedy)
+
+
+def pages_in_flight(method: Method, options: msgspec.Struct) -> int:
+    """Return the pages that one worker has in recognition at once."""
+    return int(getattr(options, "concurrency", method.concurrency))
+
+
+def tuning_options(method: Method) -> frozenset[str]:
+    """Return the names of the options that do not change what is read (see base.TUNING)."""
+    fields = msgspec.inspect.type_info(method.options).fields  # type: ignore[attr-defined]
+    return frozenset(f.name for f in fields if _is_tuning(f.type))
+
+
+def _is_tuning(kind: msgspec.inspect.Type) -> bool:
+    return isinstance(kind, msgspec.inspect.Metadata) and bool((kind.extra or {}).get("tuning"))
 
 
 def resolve_languages(
@@ -93,6 +110,11 @@ def convert_options(method: Method, given: Mapping[str, Any]) -> msgspec.Struct:
 
 
 def _describe(field: msgspec.structs.FieldInfo) -> str:
-    choices = get_args(field.type)
-    kind = " | ".join(map(str, choices)) if choices else getattr(field.type, "__name__", "text")
+    type_ = getattr(field.type, "__origin__", field.type) if _is_annotated(field) else field.type
+    choices = get_args(type_)
+    kind = " | ".join(map(str, choices)) if choices else getattr(type_, "__name__", "text")
     return kind if field.required else f"{kind} (default {field.default!r})"
+
+
+def _is_annotated(field: msgspec.structs.FieldInfo) -> bool:
+    return hasattr(field.type, "__metadata__")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,28 +26,47 @@ _ISO_BRANDS = (b"avif", b"avis")
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
-@dataclass(frozen=True, eq=False)
 class PageImage:
     """A decoded page.
 
-    `pixels` is RGB uint8, shape (height_px, width_px, 3), EXIF rotation applied, alpha laid on
-    white, C-contiguous and read-only. `data` is what was fetched, for engines that send it on.
+    `data` is what was fetched, for engines that send it on; `format` is Pillow's name, such as
+    JPEG; `width` and `height` are pixels.
     """
 
-    page_id: str
-    pixels: npt.NDArray[np.uint8]
-    #: Pillow's name of the format, such as JPEG
-    format: str
-    sha256: str
-    data: bytes
+    def __init__(
+        self,
+        *,
+        page_id: str,
+        pixels: npt.NDArray[np.uint8],
+        format: str,  # noqa: A002 (Pillow's name for it)
+        sha256: str,
+        data: bytes,
+    ) -> None:
+        self.page_id = page_id
+        self.format = format
+        self.sha256 = sha256
+        self.data = data
+        self.height, self.width = int(pixels.shape[0]), int(pixels.shape[1])
+        self._pixels: npt.NDArray[np.uint8] | None = pixels
 
     @property
-    def width(self) -> int:
-        return int(self.pixels.shape[1])
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """RGB uint8, shape (height_px, width_px, 3), C-contiguous and read-only.
 
-    @property
-    def height(self) -> int:
-        return int(self.pixels.shape[0])
+        EXIF rotation is applied and alpha laid on white. Decoded again if they were released.
+        """
+        pixels = self._pixels
+        if pixels is None:
+            image = decode_image(
+                self.data, page_id=self.page_id, max_pixels=self.width * self.height
+            )
+            pixels = self._pixels = image.pixels
+        return pixels
+
+    def release(self) -> None:
+        """Let go of the pixels: a page that waits for an API needs a tenth of the memory."""
+        if self.data:
+            self._pixels = None
 
 
 def decode_image(data: bytes, *, page_id: str, max_pixels: int = MAX_PIXELS) -> PageImage:

@@ -189,7 +189,8 @@ def size_chunk(
     """
     page_s = max(page_s, 1e-3)
     start_s = _START_S + load_s
-    share_s = pages_left * page_s / (_SHRINK * workers)
+    # A single worker has nobody to end together with.
+    share_s = pages_left * page_s / (_SHRINK * workers if workers > 1 else 1)
     wanted_s = min(max(share_s, _WORK_PER_START * start_s), max_s)
     even_split_s = pages_left * page_s / workers
     least_s = min(_LEAST_WORK_PER_START * start_s, max_s)

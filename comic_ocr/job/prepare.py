@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from comic_ocr.engines import find_method, method_names, resolve_languages
-from comic_ocr.errors import LanguageError, ManifestError, UsageError
+from comic_ocr.backends import LOCAL_BACKENDS
+from comic_ocr.engines import find_method, method_names
+from comic_ocr.errors import ManifestError, UsageError
+from comic_ocr.job.options import AllOptions, check_options, split_names
 from comic_ocr.job.plan import Backlog, Group, PlanWriter
-from comic_ocr.job.spec import CheckedMethod, JobSpec
+from comic_ocr.job.spec import CheckedMethod, JobSpec, check_languages
 from comic_ocr.job.state import JobState, hash_key, new_run_id
 from comic_ocr.job.summary import JobSummary
 from comic_ocr.manifest import read_manifest
@@ -24,6 +26,8 @@ class Preparation:
 
     spec: JobSpec
     checked: CheckedMethod
+    #: by method, those that only rows of the manifest name among them
+    options: AllOptions
     state: JobState
     backlog: Backlog
     summary: JobSummary
@@ -50,9 +54,16 @@ class _Counts:
 
 
 def prepare_job(
-    spec: JobSpec, checked: CheckedMethod, state: JobState, *, dry_run: bool = False
+    spec: JobSpec,
+    checked: CheckedMethod,
+    options: AllOptions,
+    state: JobState,
+    *,
+    dry_run: bool = False,
 ) -> Preparation:
     """Return the job's backlog and counts; the plan and job file are written unless dry_run.
+
+    Methods that only rows of the manifest name are checked here, and their options are added.
 
     Raises:
         ManifestError: carries all problems of the manifest. Nothing was started. Not retryable.
@@ -61,7 +72,8 @@ def prepare_job(
     known = _find_known(state, spec)
     writer = PlanWriter(state.store, run_id, dry_run=dry_run)
     try:
-        counts = _plan_pages(spec, checked, known, writer)
+        grouper = _Grouper(spec, checked, dict(options))
+        counts = _plan_pages(spec, grouper, known, writer)
         if not counts.pages:
             raise ManifestError(
                 f"manifest {spec.manifest} has no pages.", hint="it needs one row per page"
@@ -78,6 +90,7 @@ def prepare_job(
     return Preparation(
         spec=spec,
         checked=checked,
+        options=grouper.options,
         state=state,
         backlog=backlog,
         summary=_make_summary(spec, state, job_id, run_id, counts),
@@ -94,11 +107,8 @@ def _find_known(state: JobState, spec: JobSpec) -> _Known:
     return _Known(done, {key: tries for key, tries in failed.items() if key not in done})
 
 
-def _plan_pages(
-    spec: JobSpec, checked: CheckedMethod, known: _Known, writer: PlanWriter
-) -> _Counts:
+def _plan_pages(spec: JobSpec, grouper: _Grouper, known: _Known, writer: PlanWriter) -> _Counts:
     counts = _Counts()
-    groups: dict[tuple[str | None, str | None], Group] = {}
     for page in _read_pages(spec):
         counts.pages += 1
         key = hash_key(result_key(page.canonical_id))
@@ -109,11 +119,8 @@ def _plan_pages(
         if tries and not spec.retry_failed:
             counts.failed += 1
             continue
-        wanted = (page.method, page.lang)
-        if wanted not in groups:
-            groups[wanted] = _find_group(checked, page)
         planned = msgspec.structs.replace(page, attempts=tries) if tries else page
-        writer.add(planned, groups[wanted])
+        writer.add(planned, grouper.find(page))
         counts.planned += 1
     return counts
 
@@ -130,19 +137,38 @@ def _read_pages(spec: JobSpec) -> Iterator[PageRef]:
             yield page
 
 
-def _find_group(checked: CheckedMethod, page: PageRef) -> Group:
-    """Return what a page is read with: the method and languages of its row, else the job's."""
-    if page.method in (None, checked.name) and page.lang is None:
-        return checked.name, checked.languages
-    method = find_method(page.method or checked.name)
-    same = method.name == checked.name
-    options = msgspec.convert(checked.options, method.options) if same else method.options()
-    default = ",".join(checked.languages) if same else None
-    try:
-        return method.name, resolve_languages(method, options, page.lang or default)
-    except LanguageError as error:
-        where = f'page "{page.canonical_id}" of the manifest'
-        raise LanguageError(f"{where}: {error.message}", hint=error.hint) from error
+class _Grouper:
+    """Says what each page is read with: the method and languages of its row, else the job's."""
+
+    def __init__(self, spec: JobSpec, checked: CheckedMethod, options: AllOptions) -> None:
+        self._local = spec.backend in LOCAL_BACKENDS
+        self._checked = checked
+        self.options = options
+        self._groups: dict[tuple[str | None, str | None], Group] = {}
+
+    def find(self, page: PageRef) -> Group:
+        wanted = (page.method, page.lang)
+        if wanted not in self._groups:
+            self._groups[wanted] = self._make(page)
+        return self._groups[wanted]
+
+    def _make(self, page: PageRef) -> Group:
+        checked = self._checked
+        name = page.method or checked.name
+        if name == checked.name and page.lang is None:
+            return name, checked.languages
+        try:
+            names = split_names(name)
+            for step in names:
+                if step not in self.options:
+                    _, self.options[step] = check_options(step, {})
+            default = ",".join(checked.languages) if name == checked.name else None
+            methods = [find_method(step) for step in names]
+            lang = page.lang or default
+            return name, check_languages(methods, self.options, lang, local=self._local)
+        except UsageError as error:
+            where = f'page "{page.canonical_id}" of the manifest'
+            raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
 
 
 def _make_summary(

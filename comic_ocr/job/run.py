@@ -17,7 +17,6 @@ from comic_ocr.backends import (
     load_config,
     open_backend,
 )
-from comic_ocr.engines import Method
 from comic_ocr.errors import (
     BackendError,
     ComicOcrError,
@@ -35,6 +34,8 @@ from comic_ocr.job.events import (
     Tick,
     Trouble,
 )
+from comic_ocr.job.expect import Expected, expect, limit_workers
+from comic_ocr.job.keys import key_in_environment
 from comic_ocr.job.plan import MAX_CHUNK_S, Backlog, Chunk, halve_runs, size_chunk
 from comic_ocr.job.prepare import Preparation, prepare_job
 from comic_ocr.job.retry import decide_loss
@@ -51,8 +52,19 @@ _SUMMARY_EVERY_S = 10.0
 _DEADLINE_SHARE = 0.5
 
 
-def run_job(spec: JobSpec, *, on_event: EventHandler = lambda _event: None) -> JobSummary:
+def run_job(
+    spec: JobSpec,
+    *,
+    api_key: str | None = None,
+    on_event: EventHandler = lambda _event: None,
+) -> JobSummary:
     """Read every page of a manifest that is not done yet, and return what came of it.
+
+    Args:
+        spec: what to do.
+        api_key: for the API that the method asks. Kept in the environment of this process and its
+            workers while the job runs, and written nowhere.
+        on_event: called with each event, from this thread.
 
     Raises:
         UsageError: nothing was started; the message says what to change. Not retryable.
@@ -61,55 +73,57 @@ def run_job(spec: JobSpec, *, on_event: EventHandler = lambda _event: None) -> J
         KeyboardInterrupt: passed on after the state is written; run again to go on.
     """
     config = load_config(spec.config)
-    method, checked = check_spec(spec)
-    state = JobState(spec.output, overwrite=spec.overwrite)
-    if not spec.overwrite:
-        state.check_same(checked)
-    prepared = prepare_job(spec, checked, state)
-    tally = _make_tally(prepared, method)
-    on_event(_planned(tally.summary(), method, spec.workers))
-    if not prepared.backlog.pages:
-        summary = tally.summary("finished")
-        state.write_summary(summary)
-        on_event(JobEnded(summary))
-        return summary
-    settings = CallSettings(spec.workers, spec.memory_mb, spec.timeout_s)
-    backend = open_backend(spec.backend, settings, config)
-    driver = Driver(prepared, method, backend, tally, on_event)
-    return driver.run()
+    with key_in_environment(spec, api_key) as environment:
+        prepared, tally = _prepare(spec, dry_run=False)
+        expected = expect(prepared.checked, prepared.options)
+        workers = limit_workers(spec.workers, prepared.checked, prepared.options)
+        on_event(_planned(tally.summary(), expected, workers))
+        if not prepared.backlog.pages:
+            summary = tally.summary("finished")
+            prepared.state.write_summary(summary)
+            on_event(JobEnded(summary))
+            return summary
+        settings = CallSettings(workers, spec.memory_mb, spec.timeout_s, environment)
+        backend = open_backend(spec.backend, settings, config)
+        return Driver(prepared, expected, backend, tally, on_event, workers=workers).run()
 
 
-def estimate_job(spec: JobSpec) -> JobPlanned:
+def estimate_job(spec: JobSpec, *, api_key: str | None = None) -> JobPlanned:
     """Return what a run would do, without doing or writing anything. Raises as run_job does."""
     load_config(spec.config)
-    method, checked = check_spec(spec)
+    with key_in_environment(spec, api_key):
+        prepared, tally = _prepare(spec, dry_run=True)
+    workers = limit_workers(spec.workers, prepared.checked, prepared.options)
+    return _planned(tally.summary(), expect(prepared.checked, prepared.options), workers)
+
+
+def _prepare(spec: JobSpec, *, dry_run: bool) -> tuple[Preparation, Tally]:
+    checked, options = check_spec(spec)
     state = JobState(spec.output, overwrite=spec.overwrite)
     if not spec.overwrite:
         state.check_same(checked)
-    prepared = prepare_job(spec, checked, state, dry_run=True)
-    return _planned(_make_tally(prepared, method).summary(), method, spec.workers)
+    prepared = prepare_job(spec, checked, options, state, dry_run=dry_run)
+    memory_mb = spec.memory_mb or expect(checked, prepared.options).memory_mb
+    summary = msgspec.structs.replace(
+        prepared.summary, workers=limit_workers(spec.workers, checked, prepared.options)
+    )
+    return prepared, Tally(summary, find_price(spec.backend), memory_mb)
 
 
-def _make_tally(prepared: Preparation, method: Method) -> Tally:
-    memory_mb = prepared.spec.memory_mb or method.memory_mb
-    return Tally(prepared.summary, find_price(prepared.spec.backend), memory_mb)
-
-
-def _planned(summary: JobSummary, method: Method, workers: int) -> JobPlanned:
-    """Return what the rest of a job should take, by the method's typical figures."""
+def _planned(summary: JobSummary, expected: Expected, workers: int) -> JobPlanned:
+    """Return what the rest of a job should take, by the methods' typical figures."""
     pages = summary.remaining
-    page_s = method.typical_s / method.concurrency
     left, calls = pages, 0
     while left:
-        left -= size_chunk(left, workers=workers, page_s=page_s, load_s=method.load_s)
+        left -= size_chunk(left, workers=workers, page_s=expected.page_s, load_s=expected.load_s)
         calls += 1
-    worker_s = pages * page_s + calls * method.load_s
+    worker_s = pages * expected.page_s + calls * expected.load_s
     price = find_price(summary.backend)
     return JobPlanned(
         summary,
         calls=calls,
         expected_s=round(worker_s / min(workers, max(calls, 1)), 1),
-        expected_usd=price.of(worker_s, method.memory_mb, calls) if price else None,
+        expected_usd=price.of(worker_s, expected.memory_mb, calls) if price else None,
     )
 
 
@@ -119,16 +133,19 @@ class Driver:
     def __init__(
         self,
         prepared: Preparation,
-        method: Method,
+        expected: Expected,
         backend: Backend,
         tally: Tally,
         on_event: EventHandler,
+        *,
+        workers: int,
     ) -> None:
         self._spec = prepared.spec
+        self._workers = workers
         self._state = prepared.state
         self._backlog: Backlog = prepared.backlog
         self._run_id = prepared.summary.run_id
-        self._method = method
+        self._expected = expected
         self._backend = backend
         self._tally = tally
         self._on_event = on_event
@@ -141,8 +158,10 @@ class Driver:
         return WorkSpec(
             output=self._state.store.url,
             run_id=self._run_id,
-            method=prepared.checked.name,
-            options=prepared.checked.options,
+            options=prepared.options,
+            min_confidence=prepared.checked.min_confidence,
+            gpu=self._spec.gpu,
+            share=1 / min(self._workers, prepared.backlog.pages),
             direction=self._spec.direction,
             replace_before=prepared.replace_before,
             check_existing=prepared.check_existing,
@@ -194,7 +213,7 @@ class Driver:
 
     def _submit(self) -> None:
         tasks: list[ChunkTask] = []
-        while self._backlog.pages and len(self._running) < self._spec.workers:
+        while self._backlog.pages and len(self._running) < self._workers:
             chunk = self._backlog.take(self._next_size())
             self._running[chunk.chunk_id] = chunk
             tasks.append(ChunkTask(self._work, chunk.to_ref()))
@@ -206,9 +225,9 @@ class Driver:
         longest_s = min(MAX_CHUNK_S, deadline_s * _DEADLINE_SHARE) if deadline_s else MAX_CHUNK_S
         return size_chunk(
             self._backlog.pages,
-            workers=self._spec.workers,
-            page_s=self._tally.page_s(self._method.typical_s / self._method.concurrency),
-            load_s=self._tally.call_load_s(self._method.load_s),
+            workers=self._workers,
+            page_s=self._tally.page_s(self._expected.page_s),
+            load_s=self._tally.call_load_s(self._expected.load_s),
             max_s=longest_s,
         )
 

@@ -3,6 +3,8 @@
     job.json                     the fingerprint; written once, its time of writing starts the job
     plan/{run}/{part}.jsonl      PageRefs, one a line; chunks are byte ranges
     ledger/{run}/{chunk}-{n}.jsonl   LedgerRows of one chunk attempt, written by its worker
+    answers/{2 digits}/{hash}.json   what APIs were paid for, kept for ever (engines/api/answers.py)
+    rejected/{canonical_id}.json     answers of a page that were of no use
     summary.json                 JobSummary of the last run, rewritten while it runs
 
 What is done is what a listing shows: page JSON written since job.json. The ledger adds what failed.
@@ -24,6 +26,7 @@ from comic_ocr.errors import OutputConflictError, SourceNotFoundError, StorageEr
 from comic_ocr.job.spec import CheckedMethod, fingerprint
 from comic_ocr.job.summary import JobSummary
 from comic_ocr.page import (
+    ANSWERS_PREFIX,
     RESULT_SUFFIX,
     SCHEMA_VERSION,
     STATE_PREFIX,
@@ -45,9 +48,12 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     fingerprint: str
     method: str
-    options: dict[str, Any]
+    #: by method, less those that do not change what is read
+    options: dict[str, dict[str, Any]]
     languages: tuple[str, ...]
     direction: Direction
+    #: of a cascade's pages; 0 for a single method
+    min_confidence: float = 0.0
     created_at: str
     #: replaces the results of an earlier job on this prefix
     overwrite: bool = False
@@ -119,12 +125,13 @@ class JobState:
     def begin(self, checked: CheckedMethod, *, run_id: str, overwrite: bool) -> JobFile:
         """Return the job file, written now if this is the job's first run or it overwrites.
 
-        Overwriting deletes the state of the job before, less the plan of the run that begins.
+        Overwriting deletes the state of the job before, less the plan of the run that begins and
+        the answers that were paid.
         """
         if self.job is not None and not overwrite:
             return self.job
         if overwrite:
-            self._delete_state(keep=f"{STATE_PREFIX}/plan/{run_id}/")
+            self._delete_state(keep=(f"{STATE_PREFIX}/plan/{run_id}/", f"{ANSWERS_PREFIX}/"))
         self.job = JobFile(
             job_id=run_id,
             fingerprint=fingerprint(checked),
@@ -132,13 +139,14 @@ class JobState:
             options=checked.options,
             languages=checked.languages,
             direction=checked.direction,
+            min_confidence=checked.min_confidence,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             overwrite=overwrite,
         )
         self.store.put(_JOB_KEY, _pretty(self.job), overwrite=True)
         return self.job
 
-    def _delete_state(self, *, keep: str) -> None:
+    def _delete_state(self, *, keep: tuple[str, ...]) -> None:
         for key in [entry.key for entry in self.store.list(STATE_PREFIX)]:
             if not key.startswith(keep):
                 self.store.delete(key)
@@ -233,9 +241,17 @@ def new_run_id() -> str:
 
 def _describe(job: JobFile | CheckedMethod) -> str:
     name = job.method if isinstance(job, JobFile) else job.name
-    settings = {**job.options, "lang": ",".join(job.languages) or "any"}
+    single = len(job.options) == 1
+    settings = {
+        key if single else f"{method}.{key}": value
+        for method, options in job.options.items()
+        for key, value in options.items()
+    }
+    settings["lang"] = ",".join(job.languages) or "any"
     if job.direction != "ltr":
         settings["direction"] = job.direction
+    if job.min_confidence:
+        settings["min_confidence"] = job.min_confidence
     return f"{name} ({', '.join(f'{key}={value}' for key, value in settings.items())})"
 
 

@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from comic_ocr.engines import Engine
 from comic_ocr.errors import (
     BackendError,
     ComicOcrError,
+    PageError,
     SourceNotFoundError,
     StorageError,
     UsageError,
     describe_error,
 )
-from comic_ocr.page import LedgerRow, PageRef, PageResult, result_key
+from comic_ocr.images.decode import MAX_PIXELS
+from comic_ocr.page import LedgerRow, PageRef, PageResult, Reading, result_key
 from comic_ocr.storage import Store
-from comic_ocr.worker.read import Fetched, ReadPlan, fetch_page, recognize_page
+from comic_ocr.worker.read import Fetched, fetch_page, recognize_page
+from comic_ocr.worker.steps import Step, needs_next_method
 
 T = TypeVar("T")
 
 #: Tries of one step of a page within one call, when what failed may pass.
 MAX_TRIES = 3
 _FIRST_PAUSE_S = 0.5
-#: Pages fetched and decoded ahead of recognition, and results on their way to the store.
+#: Pages that are fetched and decoded, and as many that are written, beside those being read.
 _LOOKAHEAD = 2
+
+
+@dataclass(frozen=True)
+class PagePlan:
+    """How the pages of a chunk are handled, whatever reads them."""
+
+    max_pixels: int = MAX_PIXELS
+    #: a page that is read with less confidence goes to the next method
+    min_confidence: float = 0.0
+    #: replace page JSON older than this, seconds since the epoch; 0 to replace none
+    replace_before: float = 0.0
+    #: leave pages alone whose JSON is there
+    check_existing: bool = False
+    #: calls that had these pages before
+    earlier_attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,59 +62,61 @@ class PagesOutcome:
 
 
 class PageLoop:
-    """Reads pages into a store, with a loaded engine. Used once, by one thread."""
+    """Reads pages into a store, by one method or a cascade of them. Used once, by one thread."""
 
     def __init__(
         self,
         store: Store,
-        engine: Engine,
-        plan: ReadPlan,
+        steps: Sequence[Step],
+        plan: PagePlan,
         *,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
-        self._engine = engine
+        self._steps = steps
         self._plan = plan
         self._should_stop = should_stop
         self._fault: ComicOcrError | None = None
         self._store_failed = False
+        self._readers: list[ThreadPoolExecutor] = []
 
-    def run(self, pages: Sequence[PageRef], *, concurrency: int = 1) -> PagesOutcome:
+    def run(self, pages: Sequence[PageRef]) -> PagesOutcome:
         """Return what became of each page; an error of a page is its row and is not raised.
 
-        Fetching and decoding of the next pages, and writing of the last, happen in threads beside
-        recognition. At most `concurrency` + 2 x lookahead + 1 pages are in memory.
-
-        Args:
-            pages: what to read.
-            concurrency: pages in recognition at once; the engine is called from as many threads.
+        Each engine is called from as many threads as its step says. Around them, pages are fetched,
+        decoded and written; at most concurrency + 2 x lookahead pages are in memory.
         """
-        ahead = concurrency + _LOOKAHEAD
-        fetched: deque[tuple[PageRef, Future[Fetched | None]]] = deque()
-        reading: deque[Future[Future[LedgerRow | None]]] = deque()
-        rows: list[LedgerRow | None] = []
-        with (
-            ThreadPoolExecutor(ahead, "fetch") as fetchers,
-            ThreadPoolExecutor(concurrency, "read") as readers,
-            ThreadPoolExecutor(_LOOKAHEAD, "write") as writers,
-        ):
-            for page in pages:
-                fetched.append((page, fetchers.submit(self._fetch, page)))
-                if len(fetched) > _LOOKAHEAD:
-                    reading.append(readers.submit(self._read, *fetched.popleft(), writers))
-                if len(reading) > concurrency:
-                    rows.append(reading.popleft().result().result())
-            reading.extend(readers.submit(self._read, *item, writers) for item in fetched)
-            rows.extend(future.result().result() for future in reading)
+        busiest = max(step.concurrency for step in self._steps)
+        with ExitStack() as stack:
+            self._readers = [
+                stack.enter_context(ThreadPoolExecutor(step.concurrency, "read"))
+                for step in self._steps
+            ]
+            handlers = stack.enter_context(ThreadPoolExecutor(busiest + 2 * _LOOKAHEAD, "page"))
+            rows = list(handlers.map(self._handle, pages))
         return PagesOutcome(rows, self._fault)
 
-    def _fetch(self, page: PageRef) -> Fetched | None:
-        """Return the page's image, None when its JSON is there already."""
-        if self._stopped():
+    def _handle(self, page: PageRef) -> LedgerRow | None:
+        """Return a page's row, None when the call ended before it."""
+        readings: list[Reading] = []
+        try:
+            return None if self._stopped() else self._settle(page, readings)
+        except (UsageError, BackendError) as error:
+            self._fault = self._fault or error
             return None
+        except Exception as error:  # noqa: BLE001 (a page's error, of any engine, is its row)
+            if self._stopped() and describe_error(error).retryable:
+                return None
+            return self._failure_row(page, error, readings)
+
+    def _settle(self, page: PageRef, readings: list[Reading]) -> LedgerRow | None:
         if self._plan.check_existing and retry_call(lambda: self._is_done(page)):
+            return self._make_row(page, "found")
+        fetched = retry_call(lambda: fetch_page(page, self._plan.max_pixels))
+        result = self._read(page, fetched, readings)
+        if result is None:
             return None
-        return retry_call(lambda: fetch_page(page, self._plan))
+        return self._write(page, result, readings, len(fetched.image.data))
 
     def _is_done(self, page: PageRef) -> bool:
         try:
@@ -106,30 +125,46 @@ class PageLoop:
             return False
         return entry.modified_at.timestamp() >= self._plan.replace_before
 
-    def _read(
-        self, page: PageRef, fetching: Future[Fetched | None], writers: ThreadPoolExecutor
-    ) -> Future[LedgerRow | None]:
-        """Return the future of a page's row."""
-        row: LedgerRow | None
-        try:
-            fetched = fetching.result()
-            if self._stopped():
-                row = None
-            elif fetched is None:
-                row = self._make_row(page, "found")
-            else:
-                result = retry_call(lambda: recognize_page(page, fetched, self._engine, self._plan))
-                return writers.submit(self._write, page, result, len(fetched.image.data))
-        except (UsageError, BackendError) as error:
-            self._fault = error
-            row = None
-        except Exception as error:  # noqa: BLE001 (a page's error, of any engine, is its row)
-            row = self._failure_row(page, error)
-        settled: Future[LedgerRow | None] = Future()
-        settled.set_result(row)
-        return settled
+    def _read(self, page: PageRef, fetched: Fetched, readings: list[Reading]) -> PageResult | None:
+        """Return the result of the method that read the page well enough, else of the last.
 
-    def _write(self, page: PageRef, result: PageResult, image_bytes: int) -> LedgerRow:
+        What does not pass by itself, such as an image that an API rejects, leaves the result of the
+        method before; what may pass fails the page, so that it can be tried again.
+        """
+        results: list[PageResult] = []
+        for step, readers in zip(self._steps, self._readers, strict=True):
+            try:
+                result = readers.submit(self._read_once, step, page, fetched).result()
+            except (UsageError, BackendError):
+                raise
+            except Exception as error:
+                facts = describe_error(error)
+                readings.append(Reading(method=step.method, code=facts.code, **_costs_of(error)))
+                if facts.retryable or not results:
+                    raise
+                return _add_warning(results[-1], f"{step.method} failed: {facts.message}")
+            if result is None:
+                return None
+            readings.append(_make_reading(step.method, result))
+            results.append(result)
+            if not needs_next_method(results, self._plan.min_confidence):
+                break
+        return results[-1]
+
+    def _read_once(self, step: Step, page: PageRef, fetched: Fetched) -> PageResult | None:
+        if self._stopped():
+            return None
+        try:
+            loaded = step.load()
+            return retry_call(lambda: recognize_page(page, fetched, loaded.engine, loaded.plan))
+        except (UsageError, BackendError) as error:
+            # Noted here, in the engine's own thread, so that it is given no further page.
+            self._fault = self._fault or error
+            raise
+
+    def _write(
+        self, page: PageRef, result: PageResult, readings: list[Reading], image_bytes: int
+    ) -> LedgerRow:
         key = result_key(page.canonical_id)
         overwrite = self._plan.replace_before > 0
         try:
@@ -139,8 +174,11 @@ class PageLoop:
             # Read no further: if the ledger can be written the fault is this page's own, and
             # the driver sends the rest again; if not, it is the store's, and so is the chunk's.
             self._store_failed |= isinstance(error, StorageError)
-            return self._failure_row(page, error)
-        return self._make_row(page, "done" if written else "found", result, image_bytes)
+            return self._failure_row(page, error, readings)
+        row = self._make_row(page, "done" if written else "found", readings)
+        timing = msgspec.structs.asdict(result.timing)
+        del timing["ocr_s"]
+        return msgspec.structs.replace(row, image_bytes=image_bytes, **timing)
 
     def _stopped(self) -> bool:
         return self._fault is not None or self._store_failed or self._should_stop()
@@ -148,53 +186,70 @@ class PageLoop:
     def _make_row(
         self,
         page: PageRef,
-        status: Literal["done", "found"],
-        result: PageResult | None = None,
-        image_bytes: int = 0,
+        status: Literal["done", "found", "failed"],
+        readings: Sequence[Reading] = (),
     ) -> LedgerRow:
-        spent: dict[str, Any] = {}
-        if result is not None:
-            spent = {
-                **msgspec.structs.asdict(result.timing),
-                **msgspec.structs.asdict(result.usage),
-            }
         return LedgerRow(
             canonical_id=page.canonical_id,
             status=status,
             at=time.time(),
-            attempts=self._attempts(page),
-            image_bytes=image_bytes,
-            **spent,
+            attempts=page.attempts + self._plan.earlier_attempts + 1,
+            readings=tuple(readings) if len(self._steps) > 1 else (),
+            **{name: sum(getattr(r, name) for r in readings) for name in ("ocr_s", *_COSTS)},
         )
 
-    def _failure_row(self, page: PageRef, error: BaseException) -> LedgerRow:
+    def _failure_row(
+        self, page: PageRef, error: BaseException, readings: Sequence[Reading]
+    ) -> LedgerRow:
         facts = describe_error(error)
-        return LedgerRow(
-            canonical_id=page.canonical_id,
-            status="failed",
-            at=time.time(),
-            attempts=self._attempts(page),
+        return msgspec.structs.replace(
+            self._make_row(page, "failed", readings),
             code=facts.code,
             message=facts.message[:500],
             retryable=facts.retryable,
             source=page.source,
         )
 
-    def _attempts(self, page: PageRef) -> int:
-        return page.attempts + self._plan.earlier_attempts + 1
+
+_COSTS = ("input_tokens", "output_tokens", "cost_usd")
+
+
+def _make_reading(method: str, result: PageResult) -> Reading:
+    usage = result.usage
+    return Reading(
+        method=method,
+        confidence=result.confidence,
+        ocr_s=result.timing.ocr_s,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        # An answer that was kept had been paid before.
+        cost_usd=0.0 if usage.cached else usage.cost_usd,
+    )
+
+
+def _costs_of(error: BaseException) -> dict[str, Any]:
+    """Return what a page that failed has cost all the same."""
+    spent = error.spent if isinstance(error, PageError) else {}
+    return {name: spent[name] for name in _COSTS if name in spent}
+
+
+def _add_warning(result: PageResult, text: str) -> PageResult:
+    return msgspec.structs.replace(result, warnings=[*result.warnings, text])
 
 
 def retry_call(action: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
     """Return what the action returns, tried again after a pause when its error is retryable.
 
     Pauses double, with jitter, so that workers that failed together do not come back together.
-    A StorageError is raised at once: storage.py has tried again before it raised that.
+    What was tried again where it was raised is raised at once: a StorageError by storage.py, an
+    exhausted PageError by its engine.
     """
     for attempt in range(1, MAX_TRIES):
         try:
             return action()
         except ComicOcrError as error:
-            if not error.retryable or isinstance(error, StorageError):
+            tried = isinstance(error, StorageError) or getattr(error, "exhausted", False)
+            if tried or not error.retryable:
                 raise
         sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 (jitter)
     return action()

@@ -26,19 +26,12 @@ from comic_ocr.storage import read_source
 
 @dataclass(frozen=True)
 class ReadPlan:
-    """How pages are read; the same for all pages of a chunk."""
+    """How an engine reads pages; the same for all pages of a chunk."""
 
     method: str
     #: what the engine was given, for the page JSON
     options: dict[str, Any] = field(default_factory=dict)
     direction: Direction = "ltr"
-    max_pixels: int = MAX_PIXELS
-    #: replace page JSON older than this, seconds since the epoch; 0 to replace none
-    replace_before: float = 0.0
-    #: leave pages alone whose JSON is there
-    check_existing: bool = False
-    #: calls that had these pages before
-    earlier_attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,7 @@ class Fetched:
     decode_s: float
 
 
-def fetch_page(page: PageRef, plan: ReadPlan) -> Fetched:
+def fetch_page(page: PageRef, max_pixels: int = MAX_PIXELS) -> Fetched:
     """Return the decoded image of a page.
 
     Raises:
@@ -64,7 +57,7 @@ def fetch_page(page: PageRef, plan: ReadPlan) -> Fetched:
     started = time.perf_counter()
     data = read_source(page.source)
     fetched = time.perf_counter()
-    image = decode_image(data, page_id=page.canonical_id, max_pixels=plan.max_pixels)
+    image = decode_image(data, page_id=page.canonical_id, max_pixels=max_pixels)
     return Fetched(image, fetched - started, time.perf_counter() - fetched)
 
 

@@ -17,9 +17,13 @@ class WorkSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output: str
     #: names this run's plan and ledger under the output
     run_id: str
-    #: options of the job's method; other methods of the manifest run with their defaults
-    method: str
-    options: dict[str, Any] = {}
+    #: options by method; a method that is not here runs with its defaults
+    options: dict[str, dict[str, Any]] = {}
+    #: a page that a cascade's method reads with less goes to the next
+    min_confidence: float = 0.0
+    gpu: bool = False
+    #: one worker's part of limits that are set for the whole job
+    share: float = 1.0
     direction: Direction = "ltr"
     #: replace page JSON that is there already and is older than this, seconds since the epoch;
     #: 0 to leave all that is there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -15,19 +16,23 @@ import msgspec
 
 from comic_ocr._version import __version__
 from comic_ocr.engines import (
+    ApiSetup,
     Engine,
     EngineSetup,
     convert_options,
     find_method,
+    pages_in_flight,
     prepare_method,
     resolve_languages,
+    tuning_options,
 )
 from comic_ocr.errors import BackendError, ComicOcrError, UsageError
 from comic_ocr.page import STATE_PREFIX, ChunkRef, ChunkReport, Fault, LedgerRow, PageRef, find_runs
 from comic_ocr.storage import Store, open_store
-from comic_ocr.worker.pages import PageLoop, PagesOutcome
+from comic_ocr.worker.pages import PageLoop, PagePlan, PagesOutcome
 from comic_ocr.worker.read import ReadPlan
 from comic_ocr.worker.spec import WorkSpec
+from comic_ocr.worker.steps import LoadedEngine, Step
 
 
 class ChunkTask(msgspec.Struct, frozen=True):
@@ -65,25 +70,38 @@ def _run(spec: WorkSpec, chunk: ChunkRef, started: float) -> ChunkReport:
     _check_version(spec)
     store = open_store(spec.output)
     pages = _read_slices(store, chunk)
-    engine, plan = build_engine(
-        chunk.method,
-        spec.options if chunk.method == spec.method else {},
-        languages=chunk.languages,
-        threads=spec.threads,
+    seconds_left = _make_clock(spec, started)
+    setup = EngineSetup(
+        threads=spec.threads or available_cores(),
+        gpu=spec.gpu,
+        api=ApiSetup(store, spec.share, seconds_left),
     )
-    plan = replace(
-        plan,
-        direction=spec.direction,
+    steps = [_make_step(name, spec, chunk, setup) for name in chunk.method.split(",")]
+    steps[0].load()
+    load_s = time.monotonic() - started
+    plan = PagePlan(
         max_pixels=spec.max_pixels,
+        min_confidence=spec.min_confidence,
         replace_before=spec.replace_before,
         check_existing=spec.check_existing or chunk.attempt > 1,
         earlier_attempts=chunk.attempt - 1,
     )
-    load_s = time.monotonic() - started
-    loop = PageLoop(store, engine, plan, should_stop=_make_stop(spec, started))
-    outcome = loop.run(pages, concurrency=find_method(chunk.method).concurrency)
+    loop = PageLoop(store, steps, plan, should_stop=lambda: seconds_left() <= 0)
+    outcome = loop.run(pages)
     _write_ledger(store, spec, chunk, outcome.rows)
     return _report(chunk, outcome, load_s=load_s, wall_s=time.monotonic() - started)
+
+
+def _make_step(name: str, spec: WorkSpec, chunk: ChunkRef, setup: EngineSetup) -> Step:
+    method = find_method(name)
+    given = spec.options.get(name, {})
+
+    def open_engine() -> LoadedEngine:
+        engine, plan = build_engine(name, given, languages=chunk.languages, setup=setup)
+        return LoadedEngine(engine, replace(plan, direction=spec.direction))
+
+    concurrency = pages_in_flight(method, convert_options(method, given))
+    return Step(name, open_engine, concurrency=concurrency)
 
 
 def _check_version(spec: WorkSpec) -> None:
@@ -105,9 +123,15 @@ def build_engine(
     given: Mapping[str, Any],
     *,
     languages: Sequence[str] = (),
-    threads: int = 0,
+    setup: EngineSetup | None = None,
 ) -> tuple[Engine, ReadPlan]:
     """Return a loaded engine, and the plan that says in each page JSON how it was set.
+
+    Args:
+        method_name: whose engine.
+        given: options of the method; the others have their defaults.
+        languages: codes; none for the method's default.
+        setup: threads, GPU and API limits; options and languages of it are not looked at.
 
     Raises:
         UsageError: the method, its options or its languages do not work here. Not retryable.
@@ -116,9 +140,14 @@ def build_engine(
     options = convert_options(method, given)
     prepare_method(method, options)
     codes = resolve_languages(method, options, ",".join(languages) or None)
-    engine = method.build(EngineSetup(options, codes, threads or available_cores()))
+    base = setup or EngineSetup(threads=available_cores())
+    # A cascade on GPUs may have methods that run on none.
+    gpu = base.gpu and "gpu" in method.runs_on
+    engine = method.build(replace(base, options=options, languages=codes, gpu=gpu))
     engine.load()
-    shown = {**msgspec.to_builtins(options), "lang": ",".join(codes)}
+    tuning = tuning_options(method)
+    built = msgspec.to_builtins(options).items()
+    shown = {**{key: v for key, v in built if key not in tuning}, "lang": ",".join(codes)}
     return engine, ReadPlan(method=method.name, options=shown)
 
 
@@ -129,13 +158,17 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _make_stop(spec: WorkSpec, started: float) -> Callable[[], bool]:
-    def should_stop() -> bool:
-        if spec.deadline_s and time.monotonic() - started > spec.deadline_s:
-            return True
-        return bool(spec.watched_pid) and not is_alive(spec.watched_pid)
+def _make_clock(spec: WorkSpec, started: float) -> Callable[[], float]:
+    """Return a function that says how many seconds are left to read; 0 when the driver is gone."""
 
-    return should_stop
+    def seconds_left() -> float:
+        if spec.watched_pid and not is_alive(spec.watched_pid):
+            return 0.0
+        if not spec.deadline_s:
+            return math.inf
+        return max(0.0, spec.deadline_s - (time.monotonic() - started))
+
+    return seconds_left
 
 
 def is_alive(pid: int) -> bool:

@@ -48,22 +48,22 @@ def make_summary(**what) -> JobSummary:
     ],
 )
 def test_options_are_pairs(pairs, options):
-    assert parse_options(pairs, None) == options
+    assert parse_options(pairs) == options
 
 
 def test_a_model_is_short_for_an_option():
-    assert parse_options(("psm=3",), "small") == {"psm": "3", "model": "small"}
+    assert parse_options(("psm=3",), model="small") == {"psm": "3", "model": "small"}
 
 
 @pytest.mark.parametrize("pair", ["psm", "", "=11"])
 def test_an_option_that_is_no_pair_is_refused(pair):
     with pytest.raises(UsageError, match="is not KEY=VALUE"):
-        parse_options((pair,), None)
+        parse_options((pair,), model=None)
 
 
 def test_an_option_without_a_name_is_refused():
     with pytest.raises(UsageError):
-        parse_options((" =11",), None)
+        parse_options((" =11",))
 
 
 def output_of(**flags) -> str:

@@ -45,7 +45,7 @@ def test_the_page_json_has_exactly_the_fields_of_the_contract():
     assert set(page["image"]) == {"width", "height", "format", "sha256"}
     assert set(page["engine"]) == {"name", "version", "model", "options"}
     assert set(page["timing"]) == {"fetch_s", "decode_s", "ocr_s", "arrange_s"}
-    assert set(page["usage"]) == {"input_tokens", "output_tokens", "cost_usd"}
+    assert set(page["usage"]) == {"input_tokens", "output_tokens", "cost_usd", "model", "cached"}
     (region,) = page["text_regions"]
     assert set(region) == {"text", "confidence", "bbox", "polygon", "metadata"}
     (block,) = page["blocks"]

@@ -24,8 +24,9 @@ from comic_ocr.errors import (
 from comic_ocr.page import PageRef, PageResult, Region, Usage, result_key
 from comic_ocr.storage import open_store
 from comic_ocr.worker import pages as loop_module
-from comic_ocr.worker.pages import _LOOKAHEAD, MAX_TRIES, PageLoop, retry_call
+from comic_ocr.worker.pages import _LOOKAHEAD, MAX_TRIES, PageLoop, PagePlan, retry_call
 from comic_ocr.worker.read import ReadPlan, fetch_page
+from comic_ocr.worker.steps import LoadedEngine, Step
 from comic_ocr.worker.task import is_alive
 
 
@@ -86,9 +87,10 @@ def pages(tmp_path):
     return make
 
 
-def run(store, engine, pages, *, concurrency=1, should_stop=lambda: False, **plan):
-    loop = PageLoop(store, engine, ReadPlan("tiny", **plan), should_stop=should_stop)
-    return loop.run(pages, concurrency=concurrency)
+def run(store, engine, pages, *, concurrency=1, should_stop=lambda: False, options=None, **plan):
+    loaded = LoadedEngine(engine, ReadPlan("tiny", options or {}))
+    step = Step("tiny", lambda: loaded, concurrency=concurrency)
+    return PageLoop(store, [step], PagePlan(**plan), should_stop=should_stop).run(pages)
 
 
 def states(outcome):
@@ -251,9 +253,10 @@ def test_attempts_count_those_of_earlier_runs_and_calls(store, pages):
 def test_pages_after_the_stop_are_not_reached(store, pages):
     stop = threading.Event()
     engine = ActingEngine(lambda page: stop.set() if page.page_id == "c" else None)
-    outcome = run(store, engine, pages(8), should_stop=stop.is_set)
-    assert states(outcome) == ["done", "done", "done", None, None, None, None, None]
-    assert written(store) == ["a", "b", "c"]
+    outcome = run(store, engine, pages(20), should_stop=stop.is_set)
+    assert list(engine.calls)[-1] == "c"
+    assert written(store) == sorted(engine.calls)
+    assert states(outcome) == ["done" if chr(97 + i) in engine.calls else None for i in range(20)]
     assert outcome.fault is None
 
 
@@ -267,8 +270,11 @@ def test_a_loop_that_is_stopped_at_once_reads_nothing(store, pages):
     "error", [EngineMissingError("no model", hint="install it"), BackendError("old version")]
 )
 def test_what_would_stop_every_worker_is_a_fault_and_no_page_is_blamed(store, pages, error):
-    outcome = run(store, ReadingEngine({"b": [error]}), pages(6))
-    assert states(outcome) == ["done", None, None, None, None, None]
+    engine = ReadingEngine({"b": [error]})
+    outcome = run(store, engine, pages(20))
+    assert list(engine.calls)[-1] == "b"
+    assert written(store) == sorted(set(engine.calls) - {"b"})
+    assert {row.status for row in outcome.rows if row} <= {"done"}
     assert outcome.fault is error
 
 

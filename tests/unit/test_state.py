@@ -14,9 +14,9 @@ from comic_ocr.job.summary import JobSummary
 from comic_ocr.page import LedgerRow
 from comic_ocr.storage import open_store
 
-TESSERACT = CheckedMethod("tesseract", {"psm": 3}, ("en",))
-SPARSE = CheckedMethod("tesseract", {"psm": 11}, ("en",))
-JAPANESE = CheckedMethod("paddleocr", {}, ("ja", "en"))
+TESSERACT = CheckedMethod("tesseract", {"tesseract": {"psm": 3}}, ("en",))
+SPARSE = CheckedMethod("tesseract", {"tesseract": {"psm": 11}}, ("en",))
+JAPANESE = CheckedMethod("paddleocr", {"paddleocr": {}}, ("ja", "en"))
 
 
 def row(page: str, status: str = "failed", **what) -> LedgerRow:
@@ -47,7 +47,7 @@ def test_a_job_begins_once_and_is_found_again(memory_url):
     assert (job.job_id, job.method, job.options, job.languages) == (
         "r1",
         "tesseract",
-        {"psm": 3},
+        {"tesseract": {"psm": 3}},
         ("en",),
     )
     again = JobState(memory_url)
@@ -72,7 +72,10 @@ def test_the_same_method_and_options_go_on(memory_url):
     [
         (SPARSE, "tesseract (psm=11, lang=en)"),
         (JAPANESE, "paddleocr (lang=ja,en)"),
-        (CheckedMethod("tesseract", {"psm": 3}, ("en", "ja")), "tesseract (psm=3, lang=en,ja)"),
+        (
+            CheckedMethod("tesseract", {"tesseract": {"psm": 3}}, ("en", "ja")),
+            "tesseract (psm=3, lang=en,ja)",
+        ),
     ],
 )
 def test_another_method_or_option_set_is_refused_and_both_are_named(memory_url, other, shown):
@@ -227,9 +230,14 @@ def test_files_of_a_job_are_for_people_too(memory_url):
 
 
 def test_a_fingerprint_is_of_method_options_and_languages():
-    same = CheckedMethod("t", {"b": 1, "a": 2}, ("en",))
-    assert fingerprint(same) == fingerprint(CheckedMethod("t", {"a": 2, "b": 1}, ("en",)))
-    others = [TESSERACT, SPARSE, JAPANESE, CheckedMethod("tesseract", {"psm": 3}, ("en", "ja"))]
+    same = CheckedMethod("t", {"t": {"b": 1, "a": 2}}, ("en",))
+    assert fingerprint(same) == fingerprint(CheckedMethod("t", {"t": {"a": 2, "b": 1}}, ("en",)))
+    others = [
+        TESSERACT,
+        SPARSE,
+        JAPANESE,
+        CheckedMethod("tesseract", {"tesseract": {"psm": 3}}, ("en", "ja")),
+    ]
     assert len({fingerprint(each) for each in others}) == 4
     assert len(fingerprint(same)) == 16
 

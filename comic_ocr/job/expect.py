@@ -1,0 +1,58 @@
+"""What workers should take, by the methods' own figures, until the job has measured it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+
+from comic_ocr.engines import find_method, pages_in_flight
+from comic_ocr.job.options import AllOptions, split_names
+from comic_ocr.job.spec import CheckedMethod
+
+#: Share of pages that a cascade hands on, until it is measured.
+_HANDED_ON = 0.3
+#: A worker that may ask fewer times a minute than this stands idle most of the time.
+_LEAST_REQUESTS_PER_MINUTE = 30
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Of one worker."""
+
+    #: seconds per page
+    page_s: float
+    #: seconds before the first page
+    load_s: float
+    memory_mb: int
+
+
+def expect(checked: CheckedMethod, options: AllOptions) -> Expected:
+    """Return what a worker should take for the job's method or cascade."""
+    methods = [find_method(name) for name in split_names(checked.name)]
+    page_s = 0.0
+    for number, method in enumerate(methods):
+        built = msgspec.convert(options[method.name], method.options)
+        page_s += method.typical_s / pages_in_flight(method, built) * _HANDED_ON**number
+    return Expected(
+        page_s=page_s,
+        load_s=methods[0].load_s,
+        memory_mb=max(method.memory_mb for method in methods),
+    )
+
+
+def limit_workers(workers: int, checked: CheckedMethod, options: AllOptions) -> int:
+    """Return how many workers an API's limits can keep busy, at most as many as asked for.
+
+    Limits are those of the job's first method, which reads every page: workers beyond them would
+    be paid for waiting.
+    """
+    first = options[split_names(checked.name)[0]]
+    in_flight = int(first.get("max_in_flight", 0))
+    per_minute = float(first.get("requests_per_minute", 0.0))
+    if in_flight:
+        workers = min(workers, in_flight)
+    if per_minute:
+        workers = min(workers, math.ceil(per_minute / _LEAST_REQUESTS_PER_MINUTE))
+    return workers
