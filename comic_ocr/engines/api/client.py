@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,8 @@ class ApiClient:
             base_url=base_url, api_key=key or "none", max_retries=0, timeout=options.timeout_s
         )
         self._plain = httpx2.Client(timeout=options.timeout_s, follow_redirects=True)
+        # The SDK closes its own connections when it is let go of; these need telling.
+        weakref.finalize(self, self._plain.close)
         self._extras_known: int | None = None
         self._refusal: ComicOcrError | None = None
 

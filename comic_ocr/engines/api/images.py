@@ -12,6 +12,8 @@ from comic_ocr.images import PageImage
 _SENT_AS_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _ORIENTATION_TAG = 0x0112
 _JPEG_QUALITY = 92
+#: of 255: what JPEG leaves of a single shade
+_MOST_NOISE = 4
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ def encode_page(page: PageImage, max_side_px: int = 0) -> SentImage:
         image.save(stream, "JPEG", quality=_JPEG_QUALITY)
     mime = "image/png" if lossless else "image/jpeg"
     return SentImage(stream.getvalue(), mime, image.width, image.height)
+
+
+def is_blank(page: PageImage) -> bool:
+    """Return whether a page is of one shade, and so has no text that anybody could be asked for."""
+    return int(page.pixels.max()) - int(page.pixels.min()) <= _MOST_NOISE
 
 
 def _is_plain(page: PageImage) -> bool:

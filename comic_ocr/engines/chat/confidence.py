@@ -13,6 +13,9 @@ import msgspec
 
 from comic_ocr.page import Region
 
+#: so far on in the answer, in characters, the next token is looked for after some were not found
+_MOST_AHEAD = 64
+
 
 class _Tokens(NamedTuple):
     """Tokens in the order of the answer: where each lies in it, and their summed probability."""
@@ -68,7 +71,8 @@ def _place_tokens(content: str, tokens: Sequence[tuple[str, float]]) -> _Tokens:
     at, waiting = 0, 0
     for text, _ in tokens:
         # A waiting token stands for one character at most.
-        found = content.find(text, at, at + waiting + len(text)) if text else -1
+        ahead = min(waiting, _MOST_AHEAD)
+        found = content.find(text, at, at + ahead + len(text)) if text else -1
         if found < 0:
             waiting += 1
             continue

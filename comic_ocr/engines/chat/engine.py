@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from comic_ocr.engines.api.answers import Answers, hash_request
-from comic_ocr.engines.api.images import SentImage, encode_page
+from comic_ocr.engines.api.images import SentImage, encode_page, is_blank
 from comic_ocr.engines.api.keys import find_key
 from comic_ocr.engines.base import EngineSetup, Recognition
 from comic_ocr.engines.chat.answers import check_answer, read_answer
@@ -58,6 +58,8 @@ class ChatEngine:
 
     def recognize(self, page: PageImage) -> Recognition:
         """Return the text that the model reads, in its own order, with boxes where it gives any."""
+        if is_blank(page):
+            return Recognition([], warnings=("the page is blank: it was not sent",))
         image = encode_page(page, self._options.max_side_px)
         size = (page.width, page.height)
         page.release()
@@ -65,7 +67,7 @@ class ChatEngine:
         answer = self._answers.find_or_ask(
             hash_request(self._options.base_url, facts, image.data),
             lambda number: self._ask(image, number),
-            lambda body: self._read(body, size),
+            lambda body: self._read(body, size, (image.width, image.height)),
             tries=self._options.answer_tries,
             page_id=page.page_id,
         )
@@ -109,14 +111,19 @@ class ChatEngine:
             extras.append({"logprobs": True})
         return extras
 
-    def _read(self, body: bytes, size: tuple[int, int]) -> tuple[list[Region], Usage]:
+    def _read(
+        self, body: bytes, size: tuple[int, int], sent: tuple[int, int]
+    ) -> tuple[list[Region], Usage]:
+        """Return what a reply's body says of a page, and its price; sizes are (width, height)."""
         completion = read_completion(body, self._options)
         content, usage = completion.content, completion.usage
         try:
             trouble = check_answer(content, completion.finish_reason, usage.output_tokens)
             if trouble is not None:
                 raise trouble
-            regions = read_answer(content, self._prompt.answer, size=size, scale=self._scale)
+            regions = read_answer(
+                content, self._prompt.answer, size=size, scale=self._scale, sent=sent
+            )
         except PageError as error:
             error.spent = msgspec.structs.asdict(usage)
             raise

@@ -42,6 +42,8 @@ _TEXT = re.compile(
     rf'("(?:{"|".join(_TEXT_KEYS)})"\s*:\s*")(.*?)(?="\s*\}}(?:\s*\]|[,}}\]\s]*$)|"\s*,\s*"(?:{_KNOWN})"\s*:)',
     re.DOTALL,
 )
+#: a text somewhere in an entry
+_VALUE = re.compile(r':[\s}*,]*"[^"]*\w')
 _BARE_QUOTE = re.compile(r'(\\.)|"', re.DOTALL)
 _BAD_ESCAPE = re.compile(r'\\(\\|["/bfnrt]|u[0-9a-fA-F]{4})?')
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
@@ -97,8 +99,13 @@ def _place_box(entry: dict[str, Any], frame: Frame) -> BBox | None:
 
 
 def _read_text(entry: dict[str, Any]) -> tuple[str, str] | None:
-    """Return (key, text) of an entry, None where it has no key for text."""
-    for key in _TEXT_KEYS:
+    """Return (key, text) of an entry, None where it has none.
+
+    An entry with a box may have its text under any key.
+    """
+    boxed = any(key in entry for key in _BOX_KEYS)
+    others = [key for key in entry if isinstance(entry[key], str) and key not in _BOX_KEYS]
+    for key in (*_TEXT_KEYS, *(others if boxed else ())):
         value = entry.get(key, [])
         if isinstance(value, list | dict):
             continue
@@ -122,10 +129,8 @@ def _find_entries(content: str) -> list[dict[str, Any]] | None:
     if start is None:
         return [] if content == '""' else None
     values, rest = _parse(content[start.start() :])
-    if values is None:
-        repaired = list(_repair_entries(content[start.start() :]))
-        # What a repair leaves without any text is no word of the model's on an empty page.
-        return repaired if any((_read_text(entry) or ("", ""))[1] for entry in repaired) else None
+    if values is None or _KEY.search(content, 0, start.start()):
+        return _repair_entries(content)
     entries = list(_walk(values))
     # In the midst of prose, brackets need not mean an empty list.
     alone = content.startswith(("[]", "{")) or not re.search(r"\w", rest)
@@ -199,23 +204,36 @@ def _is_empty(value: Any) -> bool:
     return isinstance(value, list) and not value
 
 
-def _repair_entries(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the entries of broken JSON, each repaired by itself."""
+def _repair_entries(text: str) -> list[dict[str, Any]] | None:
+    """Return the entries of broken JSON, each repaired by itself; None where text would be lost."""
     starts = [match.start() for match in _ENTRY.finditer(text)]
+    first = _KEY.search(text)
+    if first and first.start() < min(starts, default=len(text)):
+        starts.insert(0, first.start())
+    entries = []
     for start, end in pairwise([*starts, len(text)]):
         chunk = text[start:end].lstrip(", \t\r\n")
-        yield from _repair_entry(chunk if chunk.startswith("{") else "{" + chunk)
+        found = _repair_entry(chunk if chunk.startswith("{") else "{" + chunk)
+        if _VALUE.search(chunk) and not any(map(_has_text, found)):
+            return None
+        entries += found
+    # What a repair leaves without any text is no word of the model's on an empty page.
+    return entries if any(map(_has_text, entries)) else None
 
 
-def _repair_entry(chunk: str) -> Iterator[dict[str, Any]]:
-    """Yield what an entry's text holds: one entry, more where braces are missing, or none."""
+def _has_text(entry: dict[str, Any]) -> bool:
+    return bool((_read_text(entry) or ("", ""))[1])
+
+
+def _repair_entry(chunk: str) -> list[dict[str, Any]]:
+    """Return what an entry's text holds: one entry, more where braces are missing, or none."""
     values, _ = _parse(chunk)
     if values is None:
         chunk = _TEXT.sub(lambda match: match[1] + _escape(match[2]), chunk)
         values, _ = _parse(chunk)
     if values is None:
         values = [_repair(chunk)]
-    yield from _walk(values)
+    return list(_walk(values))
 
 
 def _repair(chunk: str) -> Any:
