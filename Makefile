@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find comic_ocr -name '*.py') pyproject.toml constraints.txt
 
-.PHONY: help demo test check unit contract integration format bench docs clean
+.PHONY: help demo test check unit contract integration test-engines format bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@.ci/make-venv "$(PYTHON)" "$(VENV)"
@@ -38,6 +38,18 @@ check: $(VENV)/.dev ## lint, types, layers
 unit contract integration: $(VENV)/.dev ## one kind of tests
 	$(BIN)/pytest tests/$@
 
+# Engines whose packages do not fit beside the others. Their versions are pinned: a newer torch may
+# bring gigabytes of CUDA.
+.venv-%/.installed: $(SOURCES) constraints-%.txt
+	@.ci/make-venv "$(PYTHON)" .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --constraint constraints.txt \
+		--constraint constraints-$*.txt ".[$*]" pytest
+	@touch $@
+
+test-engines: .venv-easyocr/.installed .venv-paddle/.installed ## heavy engines, in their own environments, with their figures
+	.venv-easyocr/bin/pytest -rP tests/engines/test_easyocr.py
+	.venv-paddle/bin/pytest -rP tests/engines/test_paddle.py
+
 format: $(VENV)/.dev ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -51,4 +63,4 @@ docs: $(VENV)/.dev ## rewrite the pages of docs/reference that come from the cod
 	$(BIN)/python docs/generate.py
 
 clean: ## remove what the verbs made
-	rm -rf $(VENV) build dist demo_output *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-easyocr .venv-paddle build dist demo_output *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -6,14 +6,15 @@ from functools import lru_cache
 
 #: code, Tesseract's name, other names that users write
 _LANGUAGES = """
-af afr | ar ara | az aze | be bel | bg bul | bs bos | ca cat | cs ces cze | cy cym | da dan
-de deu ger german | el ell gre | en eng english | eo epo | es spa spanish | et est | eu eus
-fa fas per | fi fin | fr fra fre french | ga gle | gl glg | he heb iw | hi hin | hr hrv | hu hun
-hy hye | id ind | is isl | it ita | ja jpn jp japan japanese | ka kat | kk kaz | km khm
-ko kor kr korean | ku kmr | la lat | lb ltz | lo lao | lt lit | lv lav | mi mri | mk mkd | mn mon
-ms msa | mt mlt | my mya | nl nld dut | no nor nb | oc oci | pl pol | pt por | qu que | rm roh
-ro ron rum | ru rus russian | sk slk | sl slv | sq sqi | sr srp | sr-latn srp_latn rs_latin
-sv swe | sw swa | ta tam | te tel | th tha | tl fil | tr tur | uk ukr | ur urd | uz uzb | vi vie
+af afr | ar ara | as asm | az aze | be bel | bg bul | bn ben | bs bos | ca cat | cs ces cze
+cy cym | da dan | de deu ger german | el ell gre | en eng english | eo epo | es spa spanish
+et est | eu eus | fa fas per | fi fin | fr fra fre french | ga gle | gl glg | he heb iw | hi hin
+hr hrv | hu hun | hy hye | id ind | is isl | it ita | ja jpn jp japan japanese | ka kat | kk kaz
+km khm | kn kan | ko kor kr korean | ku kmr | la lat | lb ltz | lo lao | lt lit | lv lav | mi mri
+mk mkd | mn mon | mr mar | ms msa | mt mlt | my mya | ne nep | nl nld dut | no nor nb | oc oci
+pl pol | pt por | qu que | rm roh | ro ron rum | ru rus russian | sk slk | sl slv | sq sqi
+sr srp rs_cyrillic | sr-latn srp_latn rs_latin | sv swe | sw swa | ta tam | te tel | tg tgk tjk
+th tha | tl fil | tr tur | ug uig | uk ukr | ur urd | uz uzb | vi vie
 zh chi_sim ch cn ch_sim zh-cn zh-hans zho chinese | zh-hant chi_tra ch_tra zh-tw zh-hk chinese_cht
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from PIL import Image
@@ -26,7 +27,9 @@ class SentImage:
     height: int
 
 
-def encode_page(page: PageImage, max_side_px: int = 0) -> SentImage:
+def encode_page(
+    page: PageImage, max_side_px: int = 0, *, formats: Collection[str] = tuple(_SENT_AS_IS)
+) -> SentImage:
     """Return the page for sending.
 
     A rotated, transparent or CMYK image is encoded anew, since servers differ in what they make of
@@ -35,9 +38,10 @@ def encode_page(page: PageImage, max_side_px: int = 0) -> SentImage:
     Args:
         page: as decoded; its pixels are what the answer's boxes will be about.
         max_side_px: the longer side is brought down to this; 0 to leave it.
+        formats: that the server reads, by Pillow's names.
     """
     scale = max_side_px / max(page.width, page.height) if max_side_px else 1.0
-    if scale >= 1 and _is_plain(page):
+    if scale >= 1 and page.format in formats and _is_plain(page):
         return SentImage(page.data, _SENT_AS_IS[page.format], page.width, page.height)
     image = Image.fromarray(page.pixels)
     if scale < 1:

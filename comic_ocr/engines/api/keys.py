@@ -7,6 +7,9 @@ import os
 from comic_ocr.engines.api.options import ApiOptions
 from comic_ocr.secrets import read_secret
 
+#: for any server but a method's own, so that no service's key is sent to another
+OTHER_KEY = "COMIC_OCR_API_KEY"
+
 
 def find_key(options: ApiOptions, variable: str) -> str | None:
     """Return the key, None where none is set.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from comic_ocr.engines.api.keys import find_key, key_is_missing
+from comic_ocr.engines.api.keys import OTHER_KEY, find_key, key_is_missing
 from comic_ocr.engines.api.options import ApiOptions, check_base_url
 from comic_ocr.engines.base import TUNING
 from comic_ocr.engines.chat.families import ALIASES, DEEPSEEK, GEMMA, QWEN, explain_blind_model
@@ -19,8 +19,6 @@ from comic_ocr.errors import OptionError
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 OPENROUTER_KEY = "OPENROUTER_API_KEY"
-#: for any other server, so that OpenRouter's key is never sent to one
-OTHER_KEY = "COMIC_OCR_API_KEY"
 _LIST_TIMEOUT_S = 10.0
 
 
