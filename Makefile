@@ -38,12 +38,11 @@ check: $(VENV)/.dev ## lint, types, layers
 unit contract integration: $(VENV)/.dev ## one kind of tests
 	$(BIN)/pytest tests/$@
 
-# Engines whose packages do not fit beside the others. Their versions are pinned: a newer torch may
-# bring gigabytes of CUDA.
+# Engines whose packages do not fit beside the others, each with versions of its own: a newer torch
+# may bring gigabytes of CUDA.
 .venv-%/.installed: $(SOURCES) constraints-%.txt
 	@.ci/make-venv "$(PYTHON)" .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --constraint constraints.txt \
-		--constraint constraints-$*.txt ".[$*]" pytest
+	.venv-$*/bin/python -m pip install --quiet --constraint constraints-$*.txt ".[$*]" pytest
 	@touch $@
 
 test-engines: .venv-easyocr/.installed .venv-paddle/.installed ## heavy engines, in their own environments, with their figures

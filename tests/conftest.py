@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from comic_ocr.testing.api_server import ApiServer, read_truths
+from comic_ocr.testing.comic import draw_comic
+
 PLUGINS = Path(__file__).parent / "plugins"
 #: real pages with truth, where the machine has them; never part of the repository
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -26,6 +29,31 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 def memory_url() -> str:
     """Return the URL of a memory store of this test's own."""
     return f"memory://{uuid.uuid4().hex}/out"
+
+
+@pytest.fixture(scope="session")
+def drawn_comic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the pages of a drawn comic, their truth and a manifest, pages.csv."""
+    folder = tmp_path_factory.mktemp("comic")
+    pages = draw_comic(folder)
+    rows = [f"{page.image.stem},{page.image}" for page in pages]
+    (folder / "pages.csv").write_text("\n".join(["canonical_id,path", *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def running_api(drawn_comic: Path) -> Iterator[ApiServer]:
+    with ApiServer(read_truths(drawn_comic)) as server:
+        yield server
+
+
+@pytest.fixture
+def api(running_api: ApiServer, drawn_comic: Path) -> ApiServer:
+    """Return a server that reads the drawn comic, speaks the APIs' formats and has no faults."""
+    running_api.know(read_truths(drawn_comic))
+    running_api.order([])
+    running_api.reset()
+    return running_api
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from comic_ocr.backends import (
     open_backend,
 )
 from comic_ocr.errors import (
+    ApiRefusedError,
     BackendError,
     ComicOcrError,
     PageTimeoutError,
@@ -303,6 +304,8 @@ class Driver:
 
 def _fault_error(code: str, message: str, hint: str | None) -> ComicOcrError:
     """Return the error to raise for what a worker reports as true of every chunk."""
+    if code == ApiRefusedError.code:
+        return ApiRefusedError(message, hint=hint)
     kinds: list[type[ComicOcrError]] = [UsageError, *UsageError.__subclasses__()]
     for kind in kinds:
         if kind.code == code:

@@ -28,6 +28,7 @@ from comic_ocr.images import PageImage, decode_image
 from comic_ocr.testing.comic import DrawnPage, draw_comic
 from comic_ocr.testing.contracts import EngineContract
 from tests.conftest import SHARED_DATA
+from tests.engines.paddle_networks import save_networks
 
 pytestmark = pytest.mark.skipif(
     find_spec("paddleocr") is None, reason="the official paddleocr package is not installed"
@@ -134,7 +135,7 @@ def test_a_job_writes_the_same_page_json_as_the_other_runtimes(
         assert describe_shape(page) == describe_shape(other)
         assert score_words(page["full_text"], other["full_text"]).f1 >= 0.97
         assert page["engine"]["version"].startswith("paddleocr 3.7")
-        assert page["engine"]["options"] == {"runtime": "paddle"}
+        assert page["engine"]["options"]["runtime"] == "paddle"
         assert len(page["blocks"]) == len(other["blocks"])
 
 
@@ -269,56 +270,7 @@ def test_real_pages_are_read_as_well_as_by_the_other_runtimes(tmp_path: Path) ->
 
 @pytest.fixture
 def paddle_models(tmp_path: Path) -> Path:
-    """Return made networks: text is what is dark, and each stretch of it reads as A."""
-    import paddle
-    from paddle import nn
-
-    class Finder(nn.Layer):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.darkness = nn.Conv2D(3, 1, 1)
-            self.darkness.weight.set_value(paddle.full([1, 3, 1, 1], -10.0))
-            self.darkness.bias.set_value(paddle.zeros([1]))
-            self.spread = nn.MaxPool2D((5, 25), 1, (2, 12))
-
-        def forward(self, pixels: Any) -> Any:
-            return nn.functional.sigmoid(self.spread(self.darkness(pixels)))
-
-    class Speller(nn.Layer):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.ink = nn.Conv2D(3, 4, (48, 8), (1, 8))
-            weight = paddle.zeros([4, 3, 48, 8])
-            weight[1] = -0.01
-            self.ink.weight.set_value(weight)
-            self.ink.bias.set_value(paddle.to_tensor([0.0, 11.0, -9.0, -9.0]))
-
-        def forward(self, pixels: Any) -> Any:
-            return nn.functional.softmax(self.ink(pixels).squeeze(2).transpose([0, 2, 1]))
-
-    folder = tmp_path / "paddle"
-    decode = {"DecodeImage": {"channel_first": False, "img_mode": "BGR"}}
-    colours = {"NormalizeImage": {"mean": [0.5] * 3, "std": [0.5] * 3, "order": "hwc"}}
-    steps = {
-        "PP-OCRv5_mobile_det": [{"DetResizeForTest": None}, colours, {"ToCHWImage": None}],
-        "PP-OCRv5_mobile_rec": [{"RecResizeImg": {"image_shape": [3, 48, 320]}}],
-    }
-    ends = {
-        "PP-OCRv5_mobile_det": {"name": "DBPostProcess"},
-        "PP-OCRv5_mobile_rec": {"name": "CTCLabelDecode", "character_dict": ["A", "B"]},
-    }
-    heights = {"PP-OCRv5_mobile_det": None, "PP-OCRv5_mobile_rec": 48}
-    for name, network in zip(steps, (Finder(), Speller()), strict=True):
-        network.eval()
-        spec = paddle.static.InputSpec([None, 3, heights[name], None], "float32", "x")
-        paddle.jit.save(network, str(folder / name / "inference"), input_spec=[spec])
-        config = {
-            "Global": {"model_name": name},
-            "PreProcess": {"transform_ops": [decode, *steps[name], {"KeepKeys": None}]},
-            "PostProcess": ends[name],
-        }
-        (folder / name / "inference.yml").write_text(json.dumps(config))
-    return folder
+    return save_networks(tmp_path / "paddle")
 
 
 @needs_paddlepaddle

@@ -397,7 +397,9 @@ def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch):
 
 def make_page(kind: str = "PNG", size: tuple[int, int] = (60, 90)) -> PageImage:
     stream = io.BytesIO()
-    Image.fromarray(np.full((size[1], size[0], 3), 200, np.uint8)).save(stream, kind)
+    pixels = np.full((size[1], size[0], 3), 200, np.uint8)
+    pixels[10:20, 10:30] = 0
+    Image.fromarray(pixels).save(stream, kind)
     return decode_image(stream.getvalue(), page_id="page")
 
 

@@ -85,15 +85,15 @@ class Throttle:
         Args:
             ticket: of the request. One that started before the last refusal adds nothing to it
                 but its wish for a longer pause.
-            retry_after_s: the pause that the server wants, None where it names none.
+            retry_after_s: the pause that the server wants; None or 0 where it names none.
         """
         with self._changed:
-            wanted_s = self._pause_s if retry_after_s is None else retry_after_s
+            wanted_s = retry_after_s or self._pause_s
             if ticket == self._refusals:
                 self._refusals += 1
                 self._allowed = max(1.0, self._allowed * _SHRINK)
                 self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-            elif retry_after_s is None:
+            elif not retry_after_s:
                 return
             # A little later than asked for, and not all workers at once.
             until = self._now() + wanted_s * random.uniform(1.0, 1.25)  # noqa: S311 (jitter)
