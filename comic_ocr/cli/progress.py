@@ -79,10 +79,14 @@ class ProgressPrinter:
             text += f", {s.failed_before} failed before"
         if not s.remaining:
             return f"{text}, none to read"
-        cost = "unknown" if planned.expected_usd is None else f"${planned.expected_usd:.2f}"
+        cost = f"compute {format_usd(planned.expected_usd)}"
+        if planned.expected_api_usd is None:
+            cost += ", API by the token"
+        elif planned.expected_api_usd:
+            cost += f", API {format_usd(planned.expected_api_usd)}"
         return (
             f"{text}, {s.remaining} to read in about {count(planned.calls, 'call')}, "
-            f"{format_seconds(planned.expected_s)}; compute {cost}"
+            f"{format_seconds(planned.expected_s)}; {cost}"
         )
 
     def _start_bar(self, summary: JobSummary) -> None:
@@ -127,13 +131,20 @@ def describe_progress(summary: JobSummary) -> str:
     if summary.cost_usd is None:
         parts.append("cost unknown")
     elif summary.cost_usd:
-        parts.append(f"${summary.cost_usd:.4f} so far")
+        parts.append(f"{format_usd(summary.cost_usd)} so far")
     return ", ".join(parts)
 
 
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 page` or `2 pages`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_usd(dollars: float | None) -> str:
+    """Return a price for people, such as `$12.30`, or `$0.0042` for a small one."""
+    if dollars is None:
+        return "unknown"
+    return f"${dollars:.2f}" if dollars >= 1 or not dollars else f"${dollars:.4f}"
 
 
 def format_seconds(seconds: float) -> str:

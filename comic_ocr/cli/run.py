@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from comic_ocr.backends import BACKENDS
-from comic_ocr.cli.progress import ProgressPrinter, count
+from comic_ocr.cli.progress import ProgressPrinter, count, format_usd
 from comic_ocr.errors import UsageError
 from comic_ocr.job import JobSpec, JobSummary, default_workers, estimate_job, run_job
 from comic_ocr.job.events import JobPlanned
@@ -238,6 +238,7 @@ def print_estimate(planned: JobPlanned, *, as_json: bool) -> None:
             "calls": planned.calls,
             "expected_s": planned.expected_s,
             "expected_usd": planned.expected_usd,
+            "expected_api_usd": planned.expected_api_usd,
         }
         click.echo(msgspec.json.format(msgspec.json.encode(facts), indent=2))
         return
@@ -250,7 +251,10 @@ def describe_end(summary: JobSummary) -> str:
     lines = []
     if summary.done or summary.failed:
         rate = f"{summary.pages_per_s:.2f} pages/s"
-        lines.append(f"read {count(summary.done, 'page')} in {summary.wall_s:.1f} s ({rate})")
+        price = f", {format_usd(summary.cost_usd)}" if summary.cost_usd else ""
+        lines.append(
+            f"read {count(summary.done, 'page')} in {summary.wall_s:.1f} s ({rate}){price}"
+        )
     else:
         lines.append(f"nothing to read: {summary.done_before} of {summary.pages} pages are done")
     if summary.done and summary.done_before:

@@ -131,8 +131,10 @@ class Method:
     missing_key: Callable[[Any], str | None] = lambda _options: None
     #: `cpu`, `gpu`, `api`
     runs_on: tuple[str, ...] = ("cpu",)
-    #: what a page costs besides the worker's time
+    #: what a page costs besides the worker's time, for people
     price: str = "compute only"
+    #: options → dollars of it, as far as they are known before; None where they are not
+    page_usd: Callable[[Any], float | None] = lambda _options: 0.0
     #: seconds of one core for a typical comic page; measured, see docs/reference/methods.md
     typical_s: float = 1.0
     #: seconds to import and load, once per call

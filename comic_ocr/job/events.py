@@ -14,10 +14,12 @@ class JobPlanned:
     """The manifest is read and checked, and what is done is known."""
 
     summary: JobSummary
-    #: calls expected, seconds expected, and dollars where the price is known
+    #: calls and seconds expected
     calls: int
     expected_s: float
+    #: dollars for compute, and for APIs; None where the price is not known before
     expected_usd: float | None
+    expected_api_usd: float | None = 0.0
 
 
 @dataclass(frozen=True)

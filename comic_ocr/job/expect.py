@@ -26,19 +26,27 @@ class Expected:
     #: seconds before the first page
     load_s: float
     memory_mb: int
+    #: dollars that APIs charge for a page, None where that is not known before
+    page_usd: float | None
 
 
 def expect(checked: CheckedMethod, options: AllOptions) -> Expected:
     """Return what a worker should take for the job's method or cascade."""
     methods = [find_method(name) for name in split_names(checked.name)]
-    page_s = 0.0
+    page_s, page_usd = 0.0, 0.0
+    unknown = False
     for number, method in enumerate(methods):
         built = msgspec.convert(options[method.name], method.options)
-        page_s += method.typical_s / pages_in_flight(method, built) * _HANDED_ON**number
+        share = _HANDED_ON**number
+        page_s += share * method.typical_s / pages_in_flight(method, built)
+        price = method.page_usd(built)
+        unknown |= price is None
+        page_usd += share * (price or 0.0)
     return Expected(
         page_s=page_s,
         load_s=methods[0].load_s,
         memory_mb=max(method.memory_mb for method in methods),
+        page_usd=None if unknown else page_usd,
     )
 
 

@@ -125,6 +125,7 @@ def _planned(summary: JobSummary, expected: Expected, workers: int) -> JobPlanne
         calls=calls,
         expected_s=round(worker_s / min(workers, max(calls, 1)), 1),
         expected_usd=price.of(worker_s, expected.memory_mb, calls) if price else None,
+        expected_api_usd=None if expected.page_usd is None else pages * expected.page_usd,
     )
 
 

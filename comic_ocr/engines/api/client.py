@@ -19,10 +19,11 @@ import msgspec
 import openai
 
 from comic_ocr.engines.api.options import ApiOptions
-from comic_ocr.engines.api.replies import Reply, Trouble, find_trouble
+from comic_ocr.engines.api.replies import GO_ON, Reply, Trouble, find_trouble
 from comic_ocr.engines.api.throttle import Throttle
 from comic_ocr.engines.base import ApiSetup
 from comic_ocr.errors import (
+    ApiRefusedError,
     ComicOcrError,
     EngineError,
     EngineUnavailableError,
@@ -33,6 +34,8 @@ from comic_ocr.errors import (
 
 #: Tries of a request that found no server or a failing one: about two minutes of pauses.
 _MAX_TRIES = 8
+#: The same of a server that has never answered: it is not away but wrongly named.
+_MAX_FIRST_TRIES = 5
 #: Tries of a request that was not answered in time; each of them may have been paid.
 _MAX_TIMEOUTS = 3
 _FIRST_PAUSE_S = 0.5
@@ -43,6 +46,7 @@ _LONGEST_LIMITED_S = 900.0
 _OVERTIME_S = 25.0
 _CONNECT_S = 10.0
 _REJECTED = (400, 404, 422)
+_OPENAI_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,21 @@ class ApiClient:
             options.requests_per_minute * api.share,
             seconds_left=self._seconds_left,
         )
+        # The SDK takes them from the environment; they concern no server but OpenAI's.
+        unsent: Any = {name: openai.Omit() for name in _OPENAI_HEADERS}
         self._sdk = openai.OpenAI(
-            base_url=base_url, api_key=key or "none", max_retries=0, timeout=options.timeout_s
+            base_url=base_url,
+            api_key=key or "none",
+            max_retries=0,
+            timeout=options.timeout_s,
+            default_headers=unsent,
         )
         self._plain = httpx2.Client(timeout=options.timeout_s, follow_redirects=True)
         # The SDK closes its own connections when it is let go of; these need telling.
         weakref.finalize(self, self._plain.close)
         self._extras_known: int | None = None
         self._refusal: ComicOcrError | None = None
+        self._replied_at: float | None = None
 
     def _seconds_left(self) -> float:
         """Return seconds to wait for anything: none once the server has refused this job."""
@@ -112,8 +123,10 @@ class ApiClient:
                 # What has worked once goes on working: the next request starts with it.
                 self._extras_known = extras
                 return reply
-            if extras and self._extras_known is None and trouble.status in _REJECTED:
-                extras -= 1
+            known = self._extras_known
+            if extras and (known is None or extras > known) and trouble.status in _REJECTED:
+                # What another request has learned meanwhile holds for this one, too.
+                extras = extras - 1 if known is None else known
                 continue
             if request.may_be_gone and trouble.status == 404:
                 raise EngineError(trouble.error.message)
@@ -134,13 +147,27 @@ class ApiClient:
             else:
                 tries += 1
                 timeouts += isinstance(trouble.error, PageTimeoutError)
-                over = tries >= _MAX_TRIES or timeouts >= _MAX_TIMEOUTS
+                most = _MAX_FIRST_TRIES if self._replied_at is None else _MAX_TRIES
+                over = tries >= most or timeouts >= _MAX_TIMEOUTS
                 if not over:
                     pause_s = min(_FIRST_PAUSE_S * 2 ** (tries - 1), _LONGEST_PAUSE_S)
                     jitter = random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
                     self._throttle.wait(trouble.retry_after_s or pause_s * jitter)
+            if over and (self._replied_at or 0.0) < started:
+                return reply, self._find_silent(trouble)
             if over or self._seconds_left() <= 0:
                 raise _mark_exhausted(trouble.error)
+
+    def _find_silent(self, trouble: Trouble) -> Trouble:
+        """Return the refusal of a server that has not answered any request of a page's time.
+
+        The network is cut or the address is wrong: pages that fail of it would be tried again.
+        """
+        error = ApiRefusedError(
+            f"{trouble.error.message}, and no other request was answered meanwhile",
+            hint=f"check the network and the option base_url; {GO_ON}",
+        )
+        return Trouble(0, error)
 
     def _ask_once(self, request: Request, extras: int) -> tuple[Reply, Trouble | None]:
         with self._throttle.slot() as ticket:
@@ -151,15 +178,16 @@ class ApiClient:
             except openai.APITimeoutError:
                 return _NO_REPLY, Trouble(0, PageTimeoutError(f"{self.server} did not answer"))
             except (openai.APIConnectionError, httpx2.TransportError) as error:
-                cause = type(error.__cause__ or error).__name__
-                text = self._hide(f"{self.server} cannot be reached: {cause}: {error.__cause__}")
-                return _NO_REPLY, Trouble(0, EngineUnavailableError(text))
-        trouble = find_trouble(reply, self.server)
+                cause = error.__cause__ or error
+                text = f"{self.server} cannot be reached: {type(cause).__name__}: {cause}"
+                return _NO_REPLY, Trouble(0, EngineUnavailableError(self._hide(text)))
+        self._replied_at = time.monotonic()
+        trouble = find_trouble(reply, self.server, self._hide)
         if trouble is None:
             self._throttle.answered()
         elif isinstance(trouble.error, RateLimitedError):
             self._throttle.refused(ticket, trouble.retry_after_s)
-        return reply, trouble and self._redact(trouble)
+        return reply, trouble
 
     def _send(self, request: Request, extras: int) -> Reply:
         timeout_s = min(self._options.timeout_s, max(self._seconds_left(), 0) + _OVERTIME_S)
@@ -215,12 +243,6 @@ class ApiClient:
         self._throttle.wait(seconds)
         return self._seconds_left() > 0
 
-    def _redact(self, trouble: Trouble) -> Trouble:
-        error = trouble.error
-        error.message = self._hide(error.message)
-        error.args = (error.message,)
-        return trouble
-
     def _hide(self, text: str) -> str:
         """Return a text without the key: servers repeat what they were sent."""
         return text.replace(self._key, "***") if self._key else text
@@ -233,7 +255,9 @@ def _share(options: ApiOptions, api: ApiSetup) -> int:
     """Return requests that this worker may have in flight."""
     if not options.max_in_flight:
         return options.concurrency
-    return min(options.concurrency, max(1, int(options.max_in_flight * api.share)))
+    # Shares are fractions such as 1/49, of which 98 would be a little less than 2.
+    share = int(options.max_in_flight * api.share + 1e-6)
+    return min(options.concurrency, max(1, share))
 
 
 def _mark_exhausted(error: ComicOcrError) -> ComicOcrError:

@@ -6,7 +6,7 @@ a choice (https://openrouter.ai/docs/api/reference/errors).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -58,12 +58,16 @@ class Trouble:
     retry_after_s: float | None = None
 
 
-def find_trouble(reply: Reply, server: str) -> Trouble | None:
+def find_trouble(
+    reply: Reply, server: str, hide: Callable[[str], str] = lambda text: text
+) -> Trouble | None:
     """Return what is wrong with a reply, None where it is an answer.
 
     Args:
         reply: as it came.
         server: name of the server, for messages.
+        hide: returns the server's words without the key; they are cut after that, since half a
+            key is not found.
     """
     body = reply.decode()
     found = _find_error(body)
@@ -75,7 +79,7 @@ def find_trouble(reply: Reply, server: str) -> Trouble | None:
     if status < _LEAST_ERROR_STATUS and found is not None:
         status = _read_code(found)
     retry_after_s = read_retry_after(reply.headers)
-    text = _describe(server, status, found, reply.content)
+    text = f"{server} answered {status}: {_cut(hide(_find_words(found, reply.content)))}"
     return Trouble(status, _explain(status, text, found, retry_after_s), retry_after_s)
 
 
@@ -86,20 +90,21 @@ def _explain(
         return EngineError(text)
     if status in _REFUSALS:
         meaning, hint = _REFUSALS[status]
-        return ApiRefusedError(f"{text} ({meaning})", hint=f"{hint}; {_GO_ON}")
+        return ApiRefusedError(f"{text} ({meaning})", hint=f"{hint}; {GO_ON}")
+    may_pass = status in (408, 409, 429) or status >= 500
+    if may_pass and (retry_after_s or 0.0) > _LONGEST_RETRY_AFTER_S:
+        return ApiRefusedError(
+            f"{text} (it takes no request for the next {(retry_after_s or 0.0) / 60:.0f} minutes)",
+            hint=f"wait, or use another key or server; {GO_ON}",
+        )
     if status == 429:
-        if retry_after_s is not None and retry_after_s > _LONGEST_RETRY_AFTER_S:
-            return ApiRefusedError(
-                f"{text} (a limit is used up for the next {retry_after_s / 60:.0f} minutes)",
-                hint=f"wait, or use another key; {_GO_ON}",
-            )
         return RateLimitedError(text)
-    if status in (408, 409) or status >= 500:
+    if may_pass:
         return EngineUnavailableError(text)
     return EngineError(text)
 
 
-_GO_ON = "what is done is kept: run the same command again to go on"
+GO_ON = "what is done is kept: run the same command again to go on"
 
 
 def _find_error(body: Any) -> Mapping[str, Any] | None:
@@ -129,9 +134,14 @@ def _was_moderated(error: Mapping[str, Any] | None) -> bool:
     return isinstance(metadata, dict) and bool(metadata.get("reasons"))
 
 
-def _describe(server: str, status: int, error: Mapping[str, Any] | None, content: bytes) -> str:
-    message = str(error.get("message", "")) if error else content[:200].decode(errors="replace")
-    return f"{server} answered {status}: {' '.join(message.split())[:300] or 'no message'}"
+def _find_words(error: Mapping[str, Any] | None, content: bytes) -> str:
+    """Return what the server says: the error's message, else all that it sent."""
+    message = error.get("message") if error else None
+    return str(message) if message else content.decode(errors="replace")
+
+
+def _cut(words: str) -> str:
+    return " ".join(words.split())[:300] or "no message"
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:

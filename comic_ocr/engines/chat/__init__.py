@@ -31,6 +31,7 @@ def _make_method(family: families.Family, options: type[ChatOptions], summary: s
         missing_key=missing_key,
         runs_on=("api",),
         price="by the token; OpenRouter says it with each page",
+        page_usd=lambda _options: None,
         typical_s=8.0,
         load_s=1.0,
         memory_mb=1024,

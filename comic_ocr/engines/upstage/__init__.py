@@ -8,6 +8,7 @@ from comic_ocr.engines.base import Method
 from comic_ocr.engines.upstage.engine import UpstageEngine
 from comic_ocr.engines.upstage.options import (
     UpstageOptions,
+    find_price,
     key_variable,
     missing_key,
     resolve_options,
@@ -24,6 +25,7 @@ METHOD = Method(
     missing_key=missing_key,
     runs_on=("api",),
     price="by the page; document parse $0.01",
+    page_usd=find_price,
     typical_s=3.0,
     load_s=1.0,
     memory_mb=1024,

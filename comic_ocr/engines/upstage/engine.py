@@ -124,7 +124,7 @@ def read_answer(
             Retryable.
     """
     bill = read_bill(body)
-    usage = bill.charge(find_price(options))
+    usage = bill.charge(find_price(options) or 0.0)
     try:
         if bill.pages == 0:
             raise UnparsableAnswerError("the answer is about no page: 0 pages were read")

@@ -58,11 +58,11 @@ def find_model(options: UpstageOptions) -> str:
     return options.model or DEFAULT_MODELS[options.api_type]
 
 
-def find_price(options: UpstageOptions) -> float:
-    """Return dollars a page, 0.0 where the price is not known."""
+def find_price(options: UpstageOptions) -> float | None:
+    """Return dollars a page, None where the price is not known."""
     if options.usd_per_page is not None:
         return options.usd_per_page
-    return LIST_PRICES.get(options.api_type, 0.0)
+    return LIST_PRICES.get(options.api_type)
 
 
 def is_upstage(options: UpstageOptions) -> bool:
