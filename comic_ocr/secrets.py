@@ -28,7 +28,9 @@ def read_secret(name: str, key: str) -> str:
             f'the key is to come from the secret "{name}", which needs boto3.',
             hint='pip install "comic-ocr[aws]"',
         ) from error
-    region = name.split(":")[3] if name.startswith("arn:") else None
+    parts = name.split(":")
+    # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
+    region = parts[3] if parts[0] == "arn" and parts[3:] else None
     try:
         client = boto3.client("secretsmanager", region_name=region)
         text = str(client.get_secret_value(SecretId=name)["SecretString"])
@@ -52,7 +54,7 @@ def _pick(text: str, name: str, key: str) -> str:
     except json.JSONDecodeError:
         return text.strip()
     if not isinstance(value, dict):
-        return text.strip()
+        return value.strip() if isinstance(value, str) else text.strip()
     if not isinstance(value.get(key), str):
         raise EngineMissingError(
             f'the secret "{name}" is a JSON object without "{key}".', hint=f"add {key} to it"

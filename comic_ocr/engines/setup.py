@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -110,11 +111,16 @@ def convert_options(method: Method, given: Mapping[str, Any]) -> msgspec.Struct:
 
 
 def _describe(field: msgspec.structs.FieldInfo) -> str:
-    type_ = getattr(field.type, "__origin__", field.type) if _is_annotated(field) else field.type
-    choices = get_args(type_)
-    kind = " | ".join(map(str, choices)) if choices else getattr(type_, "__name__", "text")
+    kind = _name_type(field.type)
     return kind if field.required else f"{kind} (default {field.default!r})"
 
 
-def _is_annotated(field: msgspec.structs.FieldInfo) -> bool:
-    return hasattr(field.type, "__metadata__")
+def _name_type(kind: Any) -> str:
+    """Return how a type is called in a hint: `int`, `use | off`, `float | none`."""
+    if hasattr(kind, "__metadata__"):
+        kind = kind.__origin__
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join(map(_name_type, get_args(kind)))
+    return "none" if kind is NoneType else getattr(kind, "__name__", "text")

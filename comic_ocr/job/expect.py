@@ -53,14 +53,14 @@ def expect(checked: CheckedMethod, options: AllOptions) -> Expected:
 def limit_workers(workers: int, checked: CheckedMethod, options: AllOptions) -> int:
     """Return how many workers an API's limits can keep busy, at most as many as asked for.
 
-    Limits are those of the job's first method, which reads every page: workers beyond them would
-    be paid for waiting.
+    Each worker has at least one request in flight, so there can be no more of them than the whole
+    job may have, with any of its methods. Requests a minute count for the first method alone, which
+    reads every page: workers beyond them would be paid for waiting.
     """
+    for given in options.values():
+        if in_flight := int(given.get("max_in_flight", 0)):
+            workers = min(workers, in_flight)
     first = options[split_names(checked.name)[0]]
-    in_flight = int(first.get("max_in_flight", 0))
-    per_minute = float(first.get("requests_per_minute", 0.0))
-    if in_flight:
-        workers = min(workers, in_flight)
-    if per_minute:
+    if per_minute := float(first.get("requests_per_minute", 0.0)):
         workers = min(workers, math.ceil(per_minute / _LEAST_REQUESTS_PER_MINUTE))
     return workers

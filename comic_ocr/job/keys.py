@@ -38,7 +38,7 @@ def key_in_environment(spec: JobSpec, api_key: str | None) -> Iterator[dict[str,
         yield {variable: api_key}
     finally:
         if before is None:
-            del os.environ[variable]
+            os.environ.pop(variable, None)
         else:
             os.environ[variable] = before
 

@@ -39,7 +39,7 @@ def split_options(names: Sequence[str], given: Mapping[str, Any]) -> AllOptions:
             name it.
 
     Raises:
-        OptionError: no method of the job has it, or several. Not retryable.
+        OptionError: no method of the job has it, or several, or it is given twice. Not retryable.
     """
     options: AllOptions = {}
     for full_key, value in given.items():
@@ -51,7 +51,12 @@ def split_options(names: Sequence[str], given: Mapping[str, Any]) -> AllOptions:
                 f'option "{full_key}": there is no method "{owner}".',
                 hint=f"methods: {', '.join(method_names())}",
             )
-        options.setdefault(owner, {})[key] = value
+        if key in options.setdefault(owner, {}):
+            raise OptionError(
+                f'option "{key}" of method "{owner}" is given twice.',
+                hint=f"{key} or {owner}.{key}, not both",
+            )
+        options[owner][key] = value
     return options
 
 

@@ -59,6 +59,8 @@ class PagesOutcome:
     rows: list[LedgerRow | None]
     #: what made the worker stop, when it would stop every other worker too
     fault: ComicOcrError | None = None
+    #: paid for pages that were not reached to their end, and so have no row that says it
+    unreached_usd: float = 0.0
 
 
 class PageLoop:
@@ -78,6 +80,7 @@ class PageLoop:
         self._should_stop = should_stop
         self._fault: ComicOcrError | None = None
         self._store_failed = False
+        self._unreached_usd: list[float] = []
         self._readers: list[ThreadPoolExecutor] = []
 
     def run(self, pages: Sequence[PageRef]) -> PagesOutcome:
@@ -94,11 +97,17 @@ class PageLoop:
             ]
             handlers = stack.enter_context(ThreadPoolExecutor(busiest + 2 * _LOOKAHEAD, "page"))
             rows = list(handlers.map(self._handle, pages))
-        return PagesOutcome(rows, self._fault)
+        return PagesOutcome(rows, self._fault, sum(self._unreached_usd))
 
     def _handle(self, page: PageRef) -> LedgerRow | None:
         """Return a page's row, None when the call ended before it."""
         readings: list[Reading] = []
+        row = self._try_to_settle(page, readings)
+        if row is None:
+            self._unreached_usd.append(sum(reading.cost_usd for reading in readings))
+        return row
+
+    def _try_to_settle(self, page: PageRef, readings: list[Reading]) -> LedgerRow | None:
         try:
             return None if self._stopped() else self._settle(page, readings)
         except (UsageError, BackendError) as error:
@@ -128,10 +137,13 @@ class PageLoop:
     def _read(self, page: PageRef, fetched: Fetched, readings: list[Reading]) -> PageResult | None:
         """Return the result of the method that read the page well enough, else of the last.
 
-        What does not pass by itself, such as an image that an API rejects, leaves the result of the
-        method before; what may pass fails the page, so that it can be tried again.
+        A method that fails for good, such as an API that rejects the image, is as one that read the
+        page badly, and is named in the warnings. What may pass fails the page, so that it can be
+        tried again; so does the failure of all.
         """
         results: list[PageResult] = []
+        warnings: list[str] = []
+        failure: Exception | None = None
         for step, readers in zip(self._steps, self._readers, strict=True):
             try:
                 result = readers.submit(self._read_once, step, page, fetched).result()
@@ -140,16 +152,20 @@ class PageLoop:
             except Exception as error:
                 facts = describe_error(error)
                 readings.append(Reading(method=step.method, code=facts.code, **_costs_of(error)))
-                if facts.retryable or not results:
+                if facts.retryable:
                     raise
-                return _add_warning(results[-1], f"{step.method} failed: {facts.message}")
+                warnings.append(f"{step.method} failed: {facts.message}")
+                failure = error
+                continue
             if result is None:
                 return None
             readings.append(_make_reading(step.method, result))
             results.append(result)
             if not needs_next_method(results, self._plan.min_confidence):
                 break
-        return results[-1]
+        if not results:
+            raise failure or RuntimeError("a job without methods")
+        return _add_warnings(results[-1], warnings)
 
     def _read_once(self, step: Step, page: PageRef, fetched: Fetched) -> PageResult | None:
         if self._stopped():
@@ -233,8 +249,8 @@ def _costs_of(error: BaseException) -> dict[str, Any]:
     return {name: spent[name] for name in _COSTS if name in spent}
 
 
-def _add_warning(result: PageResult, text: str) -> PageResult:
-    return msgspec.structs.replace(result, warnings=[*result.warnings, text])
+def _add_warnings(result: PageResult, texts: list[str]) -> PageResult:
+    return msgspec.structs.replace(result, warnings=[*result.warnings, *texts])
 
 
 def retry_call(action: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from comic_ocr.engines import Engine
-from comic_ocr.errors import ComicOcrError
+from comic_ocr.errors import ComicOcrError, EngineMissingError
 from comic_ocr.page import PageResult
 from comic_ocr.worker.read import ReadPlan
 
@@ -47,6 +47,15 @@ class Step:
                 except ComicOcrError as error:
                     self._failure = error
                     raise
+                except MemoryError:
+                    raise
+                except Exception as error:
+                    # A broken installation can raise anything, and would at every page.
+                    self._failure = EngineMissingError(
+                        f'method "{self.method}" cannot be loaded: {type(error).__name__}: {error}',
+                        hint="install its packages again, where the workers run",
+                    )
+                    raise self._failure from error
             return self._loaded
 
 

@@ -216,7 +216,7 @@ def _report(chunk: ChunkRef, outcome: PagesOutcome, *, load_s: float, wall_s: fl
         load_s=round(load_s, 3),
         wall_s=round(wall_s, 3),
         ocr_s=round(sum(row.ocr_s for row in reached), 3),
-        cost_usd=sum(row.cost_usd for row in reached),
+        cost_usd=sum(row.cost_usd for row in reached) + outcome.unreached_usd,
         peak_memory_mb=peak_memory_mb(),
         fault=make_fault(outcome.fault) if outcome.fault else None,
     )

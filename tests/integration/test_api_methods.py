@@ -320,9 +320,9 @@ def test_a_useless_answer_fails_the_page_and_is_kept_beside_it(
     done = batch_ocr(*flags(many, output, api, "--limit", "6"), code=3)
     assert "1 truncated_answer" in done.stdout
     (row,) = [row for row in ledger(output) if row.status == "failed"]
-    assert (row.canonical_id, row.retryable, row.cost_usd) == ("p003", True, pytest.approx(0.003))
+    assert (row.canonical_id, row.retryable, row.cost_usd) == ("p003", True, pytest.approx(0.005))
     kept = json.loads((output / "_comic_ocr/rejected/p003.json").read_bytes())
-    assert len(kept) == 3
+    assert len(kept) == 5
     assert kept[0]["body"]["choices"][0]["message"]["content"]
     assert "_comic_ocr/rejected/p003.json" in row.message
     api.order([])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -21,10 +21,10 @@ class Seen(NamedTuple):
 
 
 class Said(NamedTuple):
-    """A response."""
+    """A response; a body in pieces is sent as they come."""
 
     status: int = 200
-    body: bytes = b"{}"
+    body: bytes | Iterable[bytes] = b"{}"
     headers: Mapping[str, str] = {}
 
 
@@ -56,10 +56,13 @@ def serve(answer: Callable[[Seen], Said]) -> Iterator[ScriptedServer]:
             server.seen.append(request)
             said = answer(request)
             self.send_response(said.status)
-            for name, value in {"Content-Length": str(len(said.body)), **said.headers}.items():
+            whole = isinstance(said.body, bytes)
+            length = {"Content-Length": str(len(said.body))} if whole else {"Connection": "close"}
+            for name, value in {**length, **said.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(said.body)
+            for part in [said.body] if whole else said.body:
+                self.wfile.write(part)
 
         do_GET = do_POST = _reply
 

@@ -148,7 +148,7 @@ def test_odd_choices_are_no_error_here(choices):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0", 0), ("1", 1), (" 2.5 ", 2.5), ("-4", 0), ("", None), ("soon", None), ("nan", None)],
+    [("0", 0), ("1", 1), (" 2.5 ", 2.5), ("-4", 0), ("", None), ("soon", None), ("nan", 0)],
 )
 def test_retry_after_in_seconds(text, seconds):
     assert read_retry_after({"retry-after": text}) == seconds
@@ -182,3 +182,10 @@ def test_retry_after_as_a_date(seconds, least, most):
 def test_an_odd_retry_after_does_no_harm(text):
     found = read_retry_after({"retry-after": text})
     assert found is None or found >= 0
+
+
+def test_a_quota_that_is_used_up_is_no_matter_of_speed():
+    body = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
+    trouble = find_trouble(Reply(429, {}, msgspec.json.encode(body)), "api.openai.com")
+    assert isinstance(trouble.error, ApiRefusedError)
+    assert "credit" in trouble.error.message

@@ -80,8 +80,8 @@ def test_starts_are_spread_over_the_minute(clock):
     started = 0
     for _ in range(601):
         started += may_start(throttle)
-        clock.now += 0.1
-    assert started == 121
+        clock.now += 0.125
+    assert started == 151
 
 
 def test_an_idle_minute_is_not_caught_up_with(clock):

@@ -180,7 +180,7 @@ def test_a_run_that_writes_no_more_is_silent():
 
 def test_progress_says_how_long_it_still_takes():
     summary = make_summary(state="running", failed=2, remaining=600, pages_per_s=2.0, cost_usd=1.5)
-    assert describe_progress(summary) == "2 failed, 2.00 pages/s, 5 min left, $1.5000 so far"
+    assert describe_progress(summary) == "2 failed, 2.00 pages/s, 5 min left, $1.50 so far"
 
 
 def test_before_the_first_page_nobody_knows_how_long_it_takes():

@@ -14,11 +14,13 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from comic_ocr.errors import PageError, SourceNotFoundError
+from comic_ocr.errors import PageError, SourceNotFoundError, StorageError
 from comic_ocr.page import ANSWERS_PREFIX, REJECTED_PREFIX, Usage
 from comic_ocr.storage import Store
 
 T = TypeVar("T")
+#: what a store raises that does not take an object
+_NOT_WRITTEN = (StorageError, PageError)
 
 
 class RejectedAnswer(msgspec.Struct, frozen=True):
@@ -101,14 +103,18 @@ class Answers:
                 value, usage = read(body)
             except PageError as error:
                 spent = add_usage(spent, error.spent)
-                rejected.append(RejectedAnswer(error.code, error.message, msgspec.Raw(body)))
+                rejected.append(RejectedAnswer(error.code, error.message, _as_json(body)))
                 if len(rejected) < tries and error.retryable:
                     continue
                 raise self._give_up(error, rejected, spent, page_id) from None
-            self.keep(key, body)
-            warnings = tuple(f"an answer was of no use: {r.message}" for r in rejected)
+            warnings = [f"an answer was of no use: {r.message}" for r in rejected]
+            try:
+                self.keep(key, body)
+            except _NOT_WRITTEN as error:
+                # It is paid, and the page JSON may be written all the same.
+                warnings.append(f"the answer could not be kept: {error.message}")
             return PageAnswer(
-                body, add_usage(usage, msgspec.structs.asdict(spent)), value, warnings
+                body, add_usage(usage, msgspec.structs.asdict(spent)), value, tuple(warnings)
             )
 
     def _give_up(
@@ -117,12 +123,24 @@ class Answers:
         text = f"{error.message}, {len(rejected)} answers in all" if rejected[1:] else error.message
         if self._raw_store is not None:
             path = f"{REJECTED_PREFIX}/{page_id}.json"
-            self._raw_store.put(path, msgspec.json.encode(rejected), overwrite=True)
-            text += f"; kept as they came at {path}"
+            try:
+                self._raw_store.put(path, msgspec.json.encode(rejected), overwrite=True)
+                text += f"; kept as they came at {path}"
+            except _NOT_WRITTEN as lost:
+                text += f"; they could not be kept: {lost.message}"
         final = type(error)(text, hint=error.hint)
         final.exhausted = True
         final.spent = msgspec.structs.asdict(spent)
         return final
+
+
+def _as_json(body: bytes) -> msgspec.Raw:
+    """Return a body as a part of JSON: as it is, or as a string where it is no JSON."""
+    try:
+        msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        body = msgspec.json.encode(body.decode(errors="replace"))
+    return msgspec.Raw(body)
 
 
 def _path(key: str) -> str:

@@ -6,6 +6,7 @@ nor the other requests of this worker.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import weakref
@@ -18,6 +19,7 @@ import httpx2
 import msgspec
 import openai
 
+from comic_ocr.engines.api.connection import TimedClient
 from comic_ocr.engines.api.options import ApiOptions
 from comic_ocr.engines.api.replies import GO_ON, Reply, Trouble, find_trouble
 from comic_ocr.engines.api.throttle import Throttle
@@ -32,7 +34,7 @@ from comic_ocr.errors import (
     RateLimitedError,
 )
 
-#: Tries of a request that found no server or a failing one: about two minutes of pauses.
+#: Tries of a request that found no server or a failing one: about a minute of pauses.
 _MAX_TRIES = 8
 #: The same of a server that has never answered: it is not away but wrongly named.
 _MAX_FIRST_TRIES = 5
@@ -78,18 +80,18 @@ class ApiClient:
             options.requests_per_minute * api.share,
             seconds_left=self._seconds_left,
         )
+        asking, self._plain = TimedClient(options.timeout_s), TimedClient(options.timeout_s)
+        for connections in (asking, self._plain):
+            weakref.finalize(self, connections.close)
         # The SDK takes them from the environment; they concern no server but OpenAI's.
         unsent: Any = {name: openai.Omit() for name in _OPENAI_HEADERS}
         self._sdk = openai.OpenAI(
             base_url=base_url,
             api_key=key or "none",
             max_retries=0,
-            timeout=options.timeout_s,
+            http_client=asking,
             default_headers=unsent,
         )
-        self._plain = httpx2.Client(timeout=options.timeout_s, follow_redirects=True)
-        # The SDK closes its own connections when it is let go of; these need telling.
-        weakref.finalize(self, self._plain.close)
         self._extras_known: int | None = None
         self._refusal: ComicOcrError | None = None
         self._replied_at: float | None = None
@@ -137,13 +139,16 @@ class ApiClient:
     def _ask_until_settled(self, request: Request, extras: int) -> tuple[Reply, Trouble | None]:
         """Return a reply that trying again would not change."""
         started = time.monotonic()
+        limited_since = math.inf
         tries = timeouts = 0
         while True:
             reply, trouble = self._ask_once(request, extras)
             if trouble is None or not trouble.error.retryable:
                 return reply, trouble
             if isinstance(trouble.error, RateLimitedError):
-                over = time.monotonic() - started > _LONGEST_LIMITED_S
+                # Waiting for the first turn is no refusal of this page.
+                limited_since = min(limited_since, time.monotonic())
+                over = time.monotonic() - limited_since > _LONGEST_LIMITED_S
             else:
                 tries += 1
                 timeouts += isinstance(trouble.error, PageTimeoutError)
@@ -153,15 +158,15 @@ class ApiClient:
                     pause_s = min(_FIRST_PAUSE_S * 2 ** (tries - 1), _LONGEST_PAUSE_S)
                     jitter = random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
                     self._throttle.wait(trouble.retry_after_s or pause_s * jitter)
-            if over and (self._replied_at or 0.0) < started:
+            if over and not trouble.connected and (self._replied_at or 0.0) < started:
                 return reply, self._find_silent(trouble)
             if over or self._seconds_left() <= 0:
                 raise _mark_exhausted(trouble.error)
 
     def _find_silent(self, trouble: Trouble) -> Trouble:
-        """Return the refusal of a server that has not answered any request of a page's time.
+        """Return the refusal of a server that nobody could connect to for a page's tries.
 
-        The network is cut or the address is wrong: pages that fail of it would be tried again.
+        The network is cut or the address is wrong, which is no fault of the page.
         """
         error = ApiRefusedError(
             f"{trouble.error.message}, and no other request was answered meanwhile",
@@ -175,12 +180,8 @@ class ApiClient:
                 raise self._refusal
             try:
                 reply = self._send(request, extras)
-            except openai.APITimeoutError:
-                return _NO_REPLY, Trouble(0, PageTimeoutError(f"{self.server} did not answer"))
             except (openai.APIConnectionError, httpx2.TransportError) as error:
-                cause = error.__cause__ or error
-                text = f"{self.server} cannot be reached: {type(cause).__name__}: {cause}"
-                return _NO_REPLY, Trouble(0, EngineUnavailableError(self._hide(text)))
+                return _NO_REPLY, self._explain_silence(error.__cause__ or error)
         self._replied_at = time.monotonic()
         trouble = find_trouble(reply, self.server, self._hide)
         if trouble is None:
@@ -188,6 +189,14 @@ class ApiClient:
         elif isinstance(trouble.error, RateLimitedError):
             self._throttle.refused(ticket, trouble.retry_after_s)
         return reply, trouble
+
+    def _explain_silence(self, cause: BaseException) -> Trouble:
+        """Return what it means that no reply came."""
+        connected = not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+        if connected and isinstance(cause, httpx2.TimeoutException):
+            return Trouble(0, PageTimeoutError(f"{self.server} did not answer"))
+        text = f"{self.server} cannot be reached: {type(cause).__name__}: {cause}"
+        return Trouble(0, EngineUnavailableError(self._hide(text)), connected=connected)
 
     def _send(self, request: Request, extras: int) -> Reply:
         timeout_s = min(self._options.timeout_s, max(self._seconds_left(), 0) + _OVERTIME_S)

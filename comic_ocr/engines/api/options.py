@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta, Struct
 
@@ -23,7 +23,7 @@ class ApiOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: seconds until an unanswered request is given up and sent again
     timeout_s: Annotated[float, Meta(gt=0), TUNING] = 180.0
     #: answers asked for when one is cut off or cannot be parsed
-    answer_tries: Annotated[int, Meta(ge=1, le=10), TUNING] = 3
+    answer_tries: Annotated[int, Meta(ge=1, le=10), TUNING] = 5
     #: paid answers in the output: use them, ask again and replace them, or keep none
     cache: Annotated[Literal["use", "refresh", "off"], TUNING] = "use"
     #: environment variable with the key; empty for the method's own
@@ -32,23 +32,42 @@ class ApiOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     api_key_secret: Annotated[str, TUNING] = ""
 
 
+def find_host(url: str) -> str:
+    """Return the host that a URL names, in lower case; "" where it is none."""
+    try:
+        return urlsplit(url.strip()).hostname or ""
+    except ValueError:
+        return ""
+
+
 def check_base_url(url: str) -> str:
-    """Return the URL without a slash at its end.
+    """Return the URL without blanks around it and a slash at its end.
 
     Raises:
-        OptionError: it is no http(s) URL, or holds a user, password or query, which would be
-            written down with the results. Not retryable.
+        OptionError: it is no http(s) URL, or holds a user, password, query or fragment, which
+            would be written down with the results. Not retryable.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    url = url.strip()
+    parts = _split_url(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise OptionError(
-            f'base_url "{parts.scheme}:…" is not an http(s) URL.',
+            "base_url is not an http(s) URL with a host and, if any, a port number.",
             hint="such as http://localhost:8000/v1",
         )
-    if parts.username or parts.password or parts.query:
+    if parts.username or parts.password or parts.query or parts.fragment:
         raise OptionError(
-            f"base_url of {parts.hostname} holds a user, password or query; it is written down "
-            "with the results.",
+            f"base_url of {parts.hostname} holds a user, password, query or fragment; it is "
+            "written down with the results.",
             hint="give the key in the environment instead",
         )
     return url.rstrip("/")
+
+
+def _split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None where host or port are none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts

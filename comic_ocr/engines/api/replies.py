@@ -28,6 +28,8 @@ _REFUSALS = {
     403: ("the key may not do this", "check what the key is allowed to do"),
     404: ("there is no such model or address", "check the options model and base_url"),
 }
+#: OpenAI's 429 that is no matter of speed
+_NO_QUOTA = "insufficient_quota"
 #: A longer pause than this is no pause but the end of a quota.
 _LONGEST_RETRY_AFTER_S = 900.0
 _LEAST_ERROR_STATUS = 400
@@ -56,6 +58,8 @@ class Trouble:
     status: int
     error: ComicOcrError
     retry_after_s: float | None = None
+    #: False when no connection came about
+    connected: bool = True
 
 
 def find_trouble(
@@ -88,6 +92,8 @@ def _explain(
 ) -> ComicOcrError:
     if status == 403 and _was_moderated(found):
         return EngineError(text)
+    if status == 429 and found is not None and found.get("code") == _NO_QUOTA:
+        status = 402
     if status in _REFUSALS:
         meaning, hint = _REFUSALS[status]
         return ApiRefusedError(f"{text} ({meaning})", hint=f"{hint}; {GO_ON}")

@@ -26,7 +26,7 @@ def _make_method(family: families.Family, options: type[ChatOptions], summary: s
         build=partial(ChatEngine, family),
         options=options,
         missing=lambda _options: None if find_spec("openai") else "pip install openai",
-        resolve=resolve_options,
+        resolve=partial(resolve_options, prompts=tuple(family.prompts)),
         key_variable=key_variable,
         missing_key=missing_key,
         runs_on=("api",),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: An answer that was of no use is asked for again with this much more temperature: at 0 the
 #: same would come again.
 _WARMER = 0.2
+#: Sent smaller than this, a page gets a warning.
+_LEAST_SCALE = 0.5
 
 
 class ChatEngine:
@@ -71,7 +73,16 @@ class ChatEngine:
             tries=self._options.answer_tries,
             page_id=page.page_id,
         )
-        return Recognition(answer.value, answer.usage, answer.warnings)
+        warnings = answer.warnings + self._warn(max(size), max(image.width, image.height))
+        return Recognition(answer.value, answer.usage, warnings)
+
+    def _warn(self, side_px: int, sent_px: int) -> tuple[str, ...]:
+        if sent_px >= side_px * _LEAST_SCALE:
+            return ()
+        return (
+            f"the page was sent at {sent_px / side_px:.0%} of its size (option max_side_px); "
+            "small letters may be missed",
+        )
 
     def _ask(self, image: SentImage, number: int) -> bytes:
         from comic_ocr.engines.api.client import Request

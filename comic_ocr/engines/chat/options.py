@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,10 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from comic_ocr.engines.api.keys import OTHER_KEY, find_key, key_is_missing
-from comic_ocr.engines.api.options import ApiOptions, check_base_url
+from comic_ocr.engines.api.options import ApiOptions, check_base_url, find_host
 from comic_ocr.engines.base import TUNING
 from comic_ocr.engines.chat.families import ALIASES, DEEPSEEK, GEMMA, QWEN, explain_blind_model
-from comic_ocr.errors import OptionError
+from comic_ocr.errors import EngineMissingError, OptionError
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 OPENROUTER_KEY = "OPENROUTER_API_KEY"
@@ -65,7 +66,7 @@ class DeepSeekOptions(ChatOptions, frozen=True, kw_only=True, forbid_unknown_fie
 
 def is_openrouter(options: ChatOptions) -> bool:
     """Return whether the server is OpenRouter."""
-    host = urlsplit(options.base_url).hostname or ""
+    host = find_host(options.base_url)
     return host == "openrouter.ai" or host.endswith(".openrouter.ai")
 
 
@@ -79,11 +80,15 @@ def missing_key(options: ChatOptions) -> str | None:
     return key_is_missing(options, key_variable(options)) if is_openrouter(options) else None
 
 
-def resolve_options(options: ChatOptions) -> ChatOptions:
+def resolve_options(options: ChatOptions, prompts: Collection[str] = ()) -> ChatOptions:
     """Return the options as workers get them: aliases and prompt files replaced by what they name.
 
     Asks the server for its models, where it answers: one that is not there, or cannot see images,
     is refused before any page is sent. A server that does not answer here may answer the workers.
+
+    Args:
+        options: as given.
+        prompts: names that the method knows; another single word is refused.
 
     Raises:
         OptionError: the model, the URL or the prompt file does not work. Not retryable.
@@ -95,7 +100,7 @@ def resolve_options(options: ChatOptions) -> ChatOptions:
     ready = msgspec.structs.replace(
         options,
         model=model,
-        prompt=_read_prompt(options.prompt),
+        prompt=_read_prompt(options.prompt, prompts),
         base_url=check_base_url(options.base_url),
     )
     _check_model(ready)
@@ -109,13 +114,14 @@ def _blind(model: str, why: str) -> OptionError:
     )
 
 
-def _read_prompt(prompt: str) -> str:
+def _read_prompt(prompt: str, names: Collection[str]) -> str:
     if not prompt.startswith("@"):
+        _refuse_misspelt(prompt, names)
         return prompt
     path = Path(prompt[1:])
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, ValueError) as error:
         raise OptionError(
             f"the prompt file {path} cannot be read: {error}", hint="check @FILE"
         ) from error
@@ -124,28 +130,50 @@ def _read_prompt(prompt: str) -> str:
     return text
 
 
+def _refuse_misspelt(prompt: str, names: Collection[str]) -> None:
+    """A single word that is no prompt's name would be sent, and paid, with every page."""
+    if not names or prompt in names or len(prompt.split()) > 1:
+        return
+    raise OptionError(
+        f'there is no prompt named "{prompt}".',
+        hint=f"prompts: {', '.join(names)}; a text of your own has more than one word, or is @FILE",
+    )
+
+
 def _check_model(options: ChatOptions) -> None:
     """Refuse a model that the server says it does not have, or that takes no images."""
     models = _list_models(options)
     if models is None:
         return
     name = options.model
-    # OpenRouter's variants, such as `:free` or `:nitro`, need not be listed.
-    entry = models.get(name) or models.get(name.partition(":")[0])
+    # OpenRouter's variants, such as `:free`, need not be listed; Ollama lists `:latest` in full.
+    spellings = (name, name.partition(":")[0], f"{name}:latest")
+    entry = next((models[spelling] for spelling in spellings if spelling in models), None)
     if entry is None:
-        close = difflib.get_close_matches(name, models, n=3) or sorted(models)[:3]
+        seeing = sorted(key for key, facts in models.items() if "image" in _inputs(facts, "image"))
+        close = difflib.get_close_matches(name, seeing, n=3) or seeing[:3]
         raise OptionError(
             f'{urlsplit(options.base_url).netloc} has no model "{name}".',
-            hint=f"it has, among {len(models)}: {', '.join(close)}; another server: "
-            "--option base_url=URL",
+            hint=f"it has, among others, {', '.join(close)}; another server: --option base_url=URL",
         )
-    modalities = (entry.get("architecture") or {}).get("input_modalities")
+    modalities = _inputs(entry)
     if modalities and "image" not in modalities:
         raise _blind(name, f"the server says that it takes {', '.join(modalities)} only")
 
 
+def _inputs(entry: dict[str, Any], *default: str) -> list[str]:
+    """Return what a model takes, such as text and image, where the server says it."""
+    facts = entry.get("architecture")
+    modalities = facts.get("input_modalities") if isinstance(facts, dict) else None
+    return [str(name) for name in modalities] if isinstance(modalities, list) else list(default)
+
+
 def _list_models(options: ChatOptions) -> dict[str, Any] | None:
-    key = None if is_openrouter(options) else find_key(options, key_variable(options))
+    try:
+        key = None if is_openrouter(options) else find_key(options, key_variable(options))
+    except EngineMissingError:
+        # A secret may be for the workers alone; they say so if they cannot read it either.
+        return None
     return _fetch_models(options.base_url, key)
 
 
