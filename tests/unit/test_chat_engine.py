@@ -151,11 +151,11 @@ def test_a_useless_answer_is_asked_again_and_then_a_failure_with_its_price(
     with pytest.raises(kind, match=r"_comic_ocr/rejected/p1\.json") as raised:
         engine.recognize(page())
     account = server.account()
-    assert account["asked"] == 3
+    assert account["asked"] == 5
     assert raised.value.exhausted
     assert raised.value.spent["cost_usd"] == pytest.approx(account["cost_usd"])
     kept = msgspec.json.decode(store.get("_comic_ocr/rejected/p1.json"))
-    assert [one["code"] for one in kept] == [kind.code] * 3
+    assert [one["code"] for one in kept] == [kind.code] * 5
     assert all("choices" in one["body"] for one in kept)
 
 
