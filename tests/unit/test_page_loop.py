@@ -237,9 +237,9 @@ def test_a_page_over_the_limit_is_refused(store, pages):
 def test_a_result_that_cannot_be_written_is_a_failed_page_and_ends_the_reading(pages, tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be")
     outcome = run(open_store(str(tmp_path / "out")), ReadingEngine(), pages(26))
-    assert outcome.rows[0].code == "storage_error"
-    assert outcome.rows[0].retryable
-    assert outcome.rows[-1] is None
+    failed = [row for row in outcome.rows if row]
+    assert 1 <= len(failed) < 26
+    assert {(row.code, row.retryable) for row in failed} == {("storage_error", True)}
 
 
 def test_attempts_count_those_of_earlier_runs_and_calls(store, pages):
