@@ -74,7 +74,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_plugin_of_the_how_to_is_under_15_lines() -> None:
     files = read_files()
     assert set(files) == {"pyproject.toml", "comic_ocr_shout.py"}
-    assert len(files["comic_ocr_shout.py"].splitlines()) < 15
+    code = [line for line in files["comic_ocr_shout.py"].splitlines() if line.strip()]
+    assert len(code) < 15
 
 
 def test_an_installed_plugin_is_listed_and_reads_a_job(
