@@ -77,6 +77,8 @@ def run(
     min_confidence: float | None = None,
     gpu: bool = False,
     api_key: str | None = None,
+    budget_usd: float | None = None,
+    keep_going: bool = False,
     direction: Direction = "ltr",
     image_path_prefix: str | None = None,
     limit: int | None = None,
@@ -105,6 +107,8 @@ def run(
             default.
         gpu: read on the workers' GPUs, by methods that can.
         api_key: for the API that the method asks; better set in the environment.
+        budget_usd: stop before more is spent; the summary's state is then "budget".
+        keep_going: go on when most of the last pages failed for one reason.
         direction: reading direction of pages whose manifest row names none.
         image_path_prefix: put before relative image paths, instead of the manifest's folder.
         limit: only the first pages of the manifest.
@@ -130,6 +134,8 @@ def run(
         options=options or {},
         min_confidence=min_confidence,
         gpu=gpu,
+        budget_usd=budget_usd,
+        keep_going=keep_going,
         direction=direction,
         image_path_prefix=image_path_prefix,
         limit=limit,

@@ -7,7 +7,8 @@
     │   ├── EngineMissingError         the engine's packages or data are not installed
     │   ├── LanguageError              the engine cannot read a language that was asked for
     │   ├── OptionError                an option is unknown or has a wrong value
-    │   └── OutputConflictError        the output holds results of another method or options
+    │   ├── OutputConflictError        the output holds results of another method or options
+    │   └── OutputBusyError            another driver works on the output
     ├── PageError             exit 3   one page cannot be read; becomes a PageFailure
     │   ├── SourceNotFoundError        not_found
     │   ├── SourceDeniedError          permission_denied
@@ -24,7 +25,8 @@
     │   └── WorkerLostError            worker_lost          retryable
     ├── StorageError          exit 5   storage_error        retryable
     └── BackendError          exit 5   calls cannot be submitted or run
-        └── ApiRefusedError            the API takes no page: key, credit, model or address
+        ├── ApiRefusedError            the API takes no page: key, credit, model or address
+        └── TooManyFailuresError       most of the last pages failed for one reason
 
 Each class has a fixed `code`, `retryable` and `exit_code`, and every instance survives pickle.
 Decisions are made by class or code, never by the text of a message.
@@ -109,6 +111,10 @@ class OutputConflictError(UsageError):
     code = "output_conflict"
 
 
+class OutputBusyError(UsageError):
+    code = "output_busy"
+
+
 class PageError(ComicOcrError):
     code = "engine_error"
     exit_code = 3
@@ -190,6 +196,10 @@ class BackendError(ComicOcrError):
 
 class ApiRefusedError(BackendError):
     code = "api_refused"
+
+
+class TooManyFailuresError(BackendError):
+    code = "too_many_failures"
 
 
 class ErrorFacts(NamedTuple):

@@ -180,8 +180,10 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     image_bytes: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    #: paid in this attempt, for answers that were of no use too
+    #: paid to APIs in this attempt, for answers that were of no use too
     cost_usd: float = 0.0
+    #: the page's part of what its call costs: seconds, the call itself, requests to the store
+    compute_usd: float = 0.0
     #: the methods of a cascade that read the page, in order; seconds, tokens and price above are
     #: their sums
     readings: tuple[Reading, ...] = ()

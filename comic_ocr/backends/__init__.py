@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from comic_ocr.backends.base import Backend, CallLoss, CallResult, WorkerLimits
+from comic_ocr.backends.base import (
+    Backend,
+    CallLoss,
+    CallResult,
+    Clock,
+    RealClock,
+    WorkerLimits,
+)
 from comic_ocr.backends.config import CallSettings, load_config
 from comic_ocr.backends.inline import InlineBackend
 from comic_ocr.errors import UsageError
@@ -35,6 +42,8 @@ __all__ = [
     "CallLoss",
     "CallResult",
     "CallSettings",
+    "Clock",
+    "RealClock",
     "WorkerLimits",
     "check_backend",
     "load_config",

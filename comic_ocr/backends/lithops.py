@@ -18,7 +18,7 @@ import msgspec
 from lithops import FunctionExecutor
 from lithops.wait import ALWAYS
 
-from comic_ocr.backends.base import CallLoss, CallResult, WorkerLimits
+from comic_ocr.backends.base import CallLoss, CallResult, Clock, RealClock, WorkerLimits
 from comic_ocr.backends.config import CallSettings, complete_config
 from comic_ocr.errors import (
     BackendError,
@@ -33,6 +33,10 @@ from comic_ocr.worker.task import available_cores
 
 #: More calls in one job make each poll list too many keys.
 _MAX_CALLS_PER_JOB = 1000
+#: A job's calls sit in one variable of 8,192 characters there.
+_MAX_CALLS_PER_BATCH_JOB = 200
+#: MiB, of what can be given by call: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+_MOST_MEMORY_MB = {"aws_lambda": 10_240}
 #: A worker stops reading this long before its function's timeout, to write its ledger.
 _CLOSING_S = 45
 #: A call may wait this long for a machine before its timeout starts to count.
@@ -41,9 +45,13 @@ _START_GRACE_S = 600
 
 @dataclass
 class _Call:
-    chunk: ChunkRef
+    task: ChunkTask
     future: Any
     submitted_at: float
+
+    @property
+    def chunk(self) -> ChunkRef:
+        return self.task.chunk
 
 
 class LithopsBackend:
@@ -51,6 +59,7 @@ class LithopsBackend:
 
     def __init__(self, name: str, config: dict[str, Any], settings: CallSettings) -> None:
         self.name = name
+        self.clock: Clock = RealClock()
         self._local = name == "localhost"
         self.poll_s = 0.1 if self._local else 1.0
         full = complete_config(config, name, settings)
@@ -70,6 +79,8 @@ class LithopsBackend:
             threads=max(1, available_cores() // settings.workers) if self._local else 0,
             deadline_s=max(self._timeout_s - _CLOSING_S, self._timeout_s / 2),
             watched_pid=os.getpid() if self._shares_processes(full) else 0,
+            most_memory_mb=_MOST_MEMORY_MB.get(name, 0),
+            backups=not self._local,
         )
 
     def _find_timeout(self) -> float:
@@ -81,19 +92,31 @@ class LithopsBackend:
         """A container on this machine has process ids of its own."""
         return self._local and str(config["localhost"]["runtime"]).startswith("/")
 
-    def submit(self, tasks: Sequence[ChunkTask]) -> None:
-        """Start one call per task."""
-        # On this machine a job per call tells, by its end, that the call's process has ended.
-        size = 1 if self._local else _MAX_CALLS_PER_JOB
-        for start in range(0, len(tasks), size):
-            self._submit_job(tasks[start : start + size])
+    def submit(self, tasks: Sequence[ChunkTask]) -> int:
+        """Start one call per task; all are taken, for Lithops queues what it cannot start."""
+        for memory_mb in dict.fromkeys(task.memory_mb for task in tasks):
+            alike = [task for task in tasks if task.memory_mb == memory_mb]
+            for start in range(0, len(alike), self._job_size):
+                self._submit_job(alike[start : start + self._job_size], memory_mb)
+        return len(tasks)
 
-    def _submit_job(self, tasks: Sequence[ChunkTask]) -> None:
+    @property
+    def _job_size(self) -> int:
+        # On this machine a job per call tells, by its end, that the call's process has ended.
+        if self._local:
+            return 1
+        return _MAX_CALLS_PER_BATCH_JOB if self.name == "aws_batch" else _MAX_CALLS_PER_JOB
+
+    def _submit_job(self, tasks: Sequence[ChunkTask], memory_mb: int) -> None:
         # In tuples, since Lithops takes a bare dict or list apart into parameters.
         inputs = [(msgspec.json.encode(task),) for task in tasks]
         try:
             futures = self._executor.map(
-                run_chunk, inputs, include_modules=None, extra_env=self._environment
+                run_chunk,
+                inputs,
+                include_modules=None,
+                extra_env=self._environment,
+                runtime_memory=memory_mb or None,
             )
         except Exception as error:  # any kind: each Lithops backend raises its SDK's own
             raise BackendError(
@@ -102,7 +125,7 @@ class LithopsBackend:
             ) from error
         now = time.monotonic()
         self._calls += [
-            _Call(task.chunk, future, now) for task, future in zip(tasks, futures, strict=True)
+            _Call(task, future, now) for task, future in zip(tasks, futures, strict=True)
         ]
 
     def poll(self) -> list[CallResult]:
@@ -135,7 +158,8 @@ class LithopsBackend:
             answer = future.result(
                 throw_except=False, internal_storage=self._executor.internal_storage
             )
-            return CallResult(call.chunk, report=msgspec.json.decode(answer, type=ChunkReport))
+            report = msgspec.json.decode(answer, type=ChunkReport)
+            return CallResult(call.chunk, report=report, copy=call.task.copy)
         if self._process_ended(future):
             return _lose(call, WorkerLostError.code, "the worker's process was killed")
         waited = time.monotonic() - call.submitted_at
@@ -190,8 +214,8 @@ def _explain(call: _Call, future: Any) -> CallResult:
         return _lose(call, WorkerLostError.code, text)
     fault = Fault(code=BackendError.code, message=f"the worker failed: {text}")
     report = ChunkReport(chunk_id=call.chunk.chunk_id, attempt=call.chunk.attempt, fault=fault)
-    return CallResult(call.chunk, report=report)
+    return CallResult(call.chunk, report=report, copy=call.task.copy)
 
 
 def _lose(call: _Call, code: str, message: str) -> CallResult:
-    return CallResult(call.chunk, loss=CallLoss(code, message))
+    return CallResult(call.chunk, loss=CallLoss(code, message), copy=call.task.copy)

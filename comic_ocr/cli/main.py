@@ -11,6 +11,7 @@ from click_default_group import DefaultGroup
 
 from comic_ocr._version import __version__
 from comic_ocr.cli.demo import demo
+from comic_ocr.cli.estimate import estimate
 from comic_ocr.cli.failures import failures
 from comic_ocr.cli.manifest import manifest
 from comic_ocr.cli.methods import methods
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (run, page, methods, manifest, status, failures, demo):
+for command in (run, estimate, page, methods, manifest, status, failures, demo):
     cli.add_command(command)
 
 

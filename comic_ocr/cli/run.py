@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from comic_ocr.backends import BACKENDS
+from comic_ocr.backends import BACKENDS, LOCAL_BACKENDS
 from comic_ocr.cli.progress import ProgressPrinter, count, format_usd
 from comic_ocr.errors import UsageError
 from comic_ocr.job import JobSpec, JobSummary, default_workers, estimate_job, run_job
@@ -17,6 +17,8 @@ from comic_ocr.job.events import JobPlanned
 from comic_ocr.job.keys import find_key_variable
 
 INTERRUPTED = 130
+#: of --workers auto: AWS gives a new account as many calls at once
+MOST_WORKERS = 1000
 _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
 
 
@@ -99,9 +101,20 @@ _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1),
     metavar="N",
-    help="Calls at once.  [default: this machine's cores, or 100 in a cloud]",
+    help="Calls at once; auto for as many as bring something.  [default: this machine's cores, or "
+    "100 in a cloud]",
+)
+@click.option(
+    "--budget",
+    "budget_usd",
+    type=click.FloatRange(0, min_open=True),
+    metavar="USD",
+    help="Stop before more than this is spent, compute and APIs together.",
+)
+@click.option("--prices", metavar="FILE", help="Table of prices to take instead of the package's.")
+@click.option(
+    "--keep-going", is_flag=True, help="Go on when most of the last pages failed for one reason."
 )
 @click.option(
     "--memory",
@@ -138,8 +151,8 @@ def run(**flags: Any) -> int:
     One JSON per page is written to OUTPUT/{canonical_id}_ocr.json. Run the same command again to
     go on after an interruption; pages that are done are never read twice.
 
-    Exit codes: 0 done, 2 usage, 3 finished but some pages failed, 5 backend or storage failed,
-    130 interrupted.
+    Exit codes: 0 done, 2 usage, 3 finished but some pages failed, 4 stopped by the budget,
+    5 backend or storage failed, 130 interrupted.
     """
     spec = make_spec(flags)
     if flags["api_key"] and not flags["quiet"]:
@@ -174,7 +187,11 @@ def make_spec(flags: dict[str, Any]) -> JobSpec:
         method=flags["method"],
         output=choose_output(flags),
         backend=flags["backend"],
-        workers=flags["workers"] or default_workers(flags["backend"]),
+        workers=count_workers(flags["workers"], flags["backend"]),
+        autoscale=flags["workers"] == "auto",
+        budget_usd=flags["budget_usd"],
+        keep_going=flags["keep_going"],
+        prices=flags["prices"],
         lang=flags["lang"],
         options=parse_options(flags["options"], model=flags["model"], api_type=flags["api_type"]),
         min_confidence=flags["min_confidence"],
@@ -188,6 +205,21 @@ def make_spec(flags: dict[str, Any]) -> JobSpec:
         memory_mb=flags["memory_mb"],
         timeout_s=flags["timeout_s"],
     )
+
+
+def count_workers(asked: str | None, backend: str) -> int:
+    """Return the most calls at once of --workers.
+
+    Raises:
+        UsageError: it is neither a number from 1 nor `auto`.
+    """
+    if asked is None:
+        return default_workers(backend)
+    if asked == "auto":
+        return default_workers(backend) if backend in LOCAL_BACKENDS else MOST_WORKERS
+    if not asked.isdecimal() or int(asked) < 1:
+        raise UsageError(f'--workers "{asked}" is no number from 1.', hint="--workers 4, or auto")
+    return int(asked)
 
 
 def choose_output(flags: dict[str, Any]) -> str:
@@ -266,6 +298,9 @@ def describe_end(summary: JobSummary) -> str:
         lines.append(
             f"{count(summary.failed_before, 'page')} failed earlier; --retry-failed tries them"
         )
+    if summary.state == "budget":
+        left = count(summary.remaining, "page")
+        lines.append(f"the budget is spent: {left} left; run again with more to go on")
     if summary.failed or summary.failed_before:
         lines.append(f"see each: batch_ocr failures {summary.output}")
     lines.append(f"results: {summary.output}/{{canonical_id}}_ocr.json")

@@ -22,7 +22,7 @@ _PART_BYTES = 8 << 20
 #: Aim for calls of at most this length: long enough to hide a start, short enough to lose.
 MAX_CHUNK_S = 90.0
 #: Seconds of a call before its engine loads: a new process and its imports.
-_START_S = 0.8
+START_S = 0.8
 #: A call should work this many times longer than it takes to start and load, and at the very end
 #: of a job, where workers would else stand idle, at least this many times.
 _WORK_PER_START = 6.0
@@ -100,6 +100,10 @@ class Chunk:
     part: PlanPart
     runs: Runs
     attempt: int = 1
+    #: memory of its call; 0 for the job's
+    memory_mb: int = 0
+    #: calls that had just these pages, this one included
+    tries: int = 1
 
     @property
     def pages(self) -> int:
@@ -151,13 +155,17 @@ class Backlog:
         self.pages -= chunk.pages
         return chunk
 
-    def give_back(self, chunk: Chunk, *, runs: Runs | None = None, attempt: int) -> None:
+    def give_back(
+        self, chunk: Chunk, *, runs: Runs | None = None, attempt: int, memory_mb: int | None = None
+    ) -> None:
         """Take pages back for a further call: all of the chunk's, or runs of its part's rows."""
         again = Chunk(
             chunk.chunk_id if runs is None else self._name(),
             chunk.part,
             chunk.runs if runs is None else runs,
             attempt,
+            chunk.memory_mb if memory_mb is None else memory_mb,
+            chunk.tries + (attempt > chunk.attempt) if runs is None else 1,
         )
         self._returned.append(again)
         self.pages += again.pages
@@ -188,7 +196,7 @@ def size_chunk(
         max_s: longest wanted call.
     """
     page_s = max(page_s, 1e-3)
-    start_s = _START_S + load_s
+    start_s = START_S + load_s
     # A single worker has nobody to end together with.
     share_s = pages_left * page_s / (_SHRINK * workers if workers > 1 else 1)
     wanted_s = min(max(share_s, _WORK_PER_START * start_s), max_s)
@@ -198,8 +206,8 @@ def size_chunk(
     return max(1, min(size, pages_left, MAX_CHUNK_PAGES))
 
 
-def halve_runs(runs: Runs) -> tuple[Runs, Runs]:
-    """Return the rows of the runs in two halves."""
+def split_runs(runs: Runs, parts: int = 8) -> list[Runs]:
+    """Return the rows of the runs in about equal parts, fewer where there are fewer rows."""
     rows = [row for start, stop in runs for row in range(start, stop)]
-    middle = len(rows) // 2
-    return find_runs(rows[:middle]), find_runs(rows[middle:])
+    size = -(-len(rows) // parts)
+    return [find_runs(rows[start : start + size]) for start in range(0, len(rows), size)]

@@ -14,7 +14,7 @@ from comic_ocr.errors import ManifestError, UsageError
 from comic_ocr.job.options import AllOptions, check_options, split_names
 from comic_ocr.job.plan import Backlog, Group, PlanWriter
 from comic_ocr.job.spec import CheckedMethod, JobSpec, check_languages
-from comic_ocr.job.state import JobState, hash_key, new_run_id
+from comic_ocr.job.state import JobState, hash_key
 from comic_ocr.job.summary import JobSummary
 from comic_ocr.manifest import read_manifest
 from comic_ocr.page import PageRef, result_key
@@ -59,6 +59,7 @@ def prepare_job(
     options: AllOptions,
     state: JobState,
     *,
+    run_id: str,
     dry_run: bool = False,
 ) -> Preparation:
     """Return the job's backlog and counts; the plan and job file are written unless dry_run.
@@ -68,7 +69,6 @@ def prepare_job(
     Raises:
         ManifestError: carries all problems of the manifest. Nothing was started. Not retryable.
     """
-    run_id = new_run_id()
     known = _find_known(state, spec)
     writer = PlanWriter(state.store, run_id, dry_run=dry_run)
     try:

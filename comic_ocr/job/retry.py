@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from comic_ocr.backends import CallLoss
-from comic_ocr.errors import StorageError
+from comic_ocr.errors import OutOfMemoryError, StorageError
 
 Decision = Literal["retry", "split", "give_up", "abort"]
 
@@ -15,19 +15,38 @@ _CALLS_TOGETHER = 2
 _CALLS_ON_STORAGE_ERROR = 4
 
 
-def decide_loss(loss: CallLoss, *, attempt: int, pages: int) -> Decision:
+def decide_loss(loss: CallLoss, *, attempt: int, pages: int, tries: int) -> Decision:
     """Return what becomes of the pages of a lost call.
 
-    A worker that died may die of one page: after a second loss the chunk is halved, until that
-    page stands alone and is given up. Pages that were written before the loss are not read again.
+    A worker that died may die of one page: after a second loss the chunk is cut in eight, until
+    that page stands alone, and when it has killed two calls alone it is given up: of 2,000 pages in
+    the seventh call. Pages that were written before the loss are not read again.
 
     Args:
         loss: how the call ended.
         attempt: calls that these pages had, this one included.
         pages: how many there are.
+        tries: calls that just these pages had.
     """
     if loss.code == StorageError.code:
         return "retry" if attempt < _CALLS_ON_STORAGE_ERROR else "abort"
     if attempt < _CALLS_TOGETHER:
         return "retry"
-    return "split" if pages > 1 else "give_up"
+    if pages > 1:
+        return "split"
+    return "retry" if tries < _CALLS_TOGETHER else "give_up"
+
+
+def next_memory_mb(loss: CallLoss, *, memory_mb: int, most_mb: int) -> int:
+    """Return the memory of the calls that take a lost call's pages.
+
+    Doubled after a death for want of memory, so that few sizes of runtime come about.
+
+    Args:
+        loss: how the call ended.
+        memory_mb: that it had.
+        most_mb: that the backend gives; 0 where it gives no choice.
+    """
+    if loss.code != OutOfMemoryError.code or memory_mb >= most_mb:
+        return memory_mb
+    return min(1 << memory_mb.bit_length(), most_mb)

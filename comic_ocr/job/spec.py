@@ -11,6 +11,7 @@ from comic_ocr.backends import LOCAL_BACKENDS, check_backend
 from comic_ocr.engines import Method, find_method, prepare_method, resolve_languages
 from comic_ocr.engines.languages import parse_languages
 from comic_ocr.errors import UsageError
+from comic_ocr.job.cost import find_price, load_prices
 from comic_ocr.job.options import AllOptions, check_options, split_names, split_options
 from comic_ocr.page import Direction
 from comic_ocr.worker.task import available_cores
@@ -27,6 +28,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     output: str = "ocr_results"
     backend: str = "localhost"
     workers: int = 2
+    #: as many of `workers` as bring something
+    autoscale: bool = False
+    #: stop before more is spent
+    budget_usd: float | None = None
+    #: a table of prices to take instead of the package's
+    prices: str | None = None
+    #: go on when most pages fail for one reason
+    keep_going: bool = False
     lang: str | None = None
     options: dict[str, Any] = {}
     min_confidence: float | None = None
@@ -71,6 +80,11 @@ def check_spec(spec: JobSpec) -> tuple[CheckedMethod, AllOptions]:
     for name, value in (("workers", spec.workers), ("limit", spec.limit)):
         if value is not None and value < 1:
             raise UsageError(f"{name} must be at least 1, not {value}.", hint=f"check --{name}")
+    if spec.budget_usd is not None and find_price(spec.backend, load_prices(spec.prices)) is None:
+        raise UsageError(
+            f"a budget cannot be kept on {spec.backend}: the price of its compute is not known.",
+            hint="leave out --budget",
+        )
     if spec.overwrite and spec.retry_failed:
         raise UsageError(
             "overwrite and retry_failed exclude each other: overwrite reads every page again.",

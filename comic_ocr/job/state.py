@@ -5,6 +5,8 @@
     ledger/{run}/{chunk}-{n}.jsonl   LedgerRows of one chunk attempt, written by its worker
     answers/{2 digits}/{hash}.json   what APIs were paid for, kept for ever (engines/api/answers.py)
     rejected/{canonical_id}.json     answers of a page that were of no use
+    calls/{run}/{part}.jsonl     CallRecords (history.py)
+    lease.json                   LeaseFile, while a driver works (lease.py)
     summary.json                 JobSummary of the last run, rewritten while it runs
 
 What is done is what a listing shows: page JSON written since job.json. The ledger adds what failed.
@@ -23,6 +25,7 @@ import msgspec
 
 from comic_ocr._version import __version__
 from comic_ocr.errors import OutputConflictError, SourceNotFoundError, StorageError, UsageError
+from comic_ocr.job.lease import LEASE_KEY
 from comic_ocr.job.spec import CheckedMethod, fingerprint
 from comic_ocr.job.summary import JobSummary
 from comic_ocr.page import (
@@ -131,7 +134,8 @@ class JobState:
         if self.job is not None and not overwrite:
             return self.job
         if overwrite:
-            self._delete_state(keep=(f"{STATE_PREFIX}/plan/{run_id}/", f"{ANSWERS_PREFIX}/"))
+            mine = (f"{STATE_PREFIX}/plan/{run_id}/", LEASE_KEY)
+            self._delete_state(keep=(*mine, f"{ANSWERS_PREFIX}/"))
         self.job = JobFile(
             job_id=run_id,
             fingerprint=fingerprint(checked),

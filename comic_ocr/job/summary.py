@@ -6,9 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from comic_ocr.job.cost import Costs
 from comic_ocr.page import SCHEMA_VERSION
 
-RunEnd = Literal["running", "finished", "interrupted", "stopped"]
+RunEnd = Literal["running", "finished", "budget", "interrupted", "stopped"]
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,8 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     chunks: int = 0
     #: calls that were lost, killed or ran out of time and whose pages were submitted again
     retries: int = 0
+    #: second copies of calls that took too long
+    backups: int = 0
     started_at: str = ""
     updated_at: str = ""
     wall_s: float = 0.0
@@ -50,13 +53,19 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     worker_s: float = 0.0
     #: None where the price of this backend's compute is not known
     cost_usd: float | None = None
+    #: the same by kind, and what is known of it
+    costs: Costs = Costs()
     peak_worker_memory_mb: int = 0
     message: str = ""
     schema_version: str = SCHEMA_VERSION
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 finished with failed pages, 130 interrupted, 5 stopped by an error."""
+        """0 done, 3 finished with failed pages, 4 budget spent, 5 stopped by an error, 130
+        interrupted.
+        """
+        if self.state == "budget":
+            return 4
         if self.state == "interrupted":
             return 130
         if self.state == "stopped":

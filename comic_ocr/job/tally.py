@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from comic_ocr.job.cost import ComputePrice
+from comic_ocr.backends import Clock, RealClock
+from comic_ocr.job.cost import ComputePrice, Costs, Requests, StoragePrice, call_requests
 from comic_ocr.job.summary import JobSummary, RunEnd
 from comic_ocr.page import ChunkReport
 
@@ -18,11 +18,15 @@ class Tally:
     base: JobSummary
     price: ComputePrice | None
     memory_mb: int
-    started: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default_factory=RealClock)
+    storage_price: StoragePrice | None = None
+    #: to the store, for each page
+    page_requests: Requests = field(default_factory=Requests)
     done: int = 0
     failed: int = 0
     chunks: int = 0
     retries: int = 0
+    backups: int = 0
     ocr_s: float = 0.0
     worker_s: float = 0.0
     load_s: float = 0.0
@@ -30,6 +34,19 @@ class Tally:
     api_usd: float = 0.0
     peak_memory_mb: int = 0
     failures_by_code: dict[str, int] = field(default_factory=dict)
+    #: of calls that were lost, or that their backup overtook
+    lost_s: float = 0.0
+    compute_usd: float = 0.0
+    calls: int = 0
+    started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.begin(self.clock)
+
+    def begin(self, clock: Clock) -> None:
+        """Count the run's time from now on, by a clock."""
+        self.clock = clock
+        self.started = clock.now()
 
     def add(self, report: ChunkReport) -> None:
         """Count a call that came back."""
@@ -50,6 +67,71 @@ class Tally:
         self.failed += 1
         self.failures_by_code[code] = self.failures_by_code.get(code, 0) + 1
 
+    def add_lost(self, waited_s: float) -> None:
+        """Count the time of a call that ended without a report: it is paid all the same."""
+        self.lost_s += waited_s
+
+    def add_superseded(self, report: ChunkReport | None, waited_s: float) -> None:
+        """Count the time of a call whose pages the other copy has accounted for."""
+        self.lost_s += report.wall_s if report else waited_s
+        self.api_usd += report.cost_usd if report else 0.0
+
+    def pay_call(self, worker_s: float, memory_mb: int) -> float:
+        """Count and return dollars for the compute of a call, 0 where its price is not known."""
+        usd = 0.0 if self.price is None else self.price.of(worker_s, memory_mb, 1)
+        self.compute_usd += usd
+        self.calls += 1
+        return usd
+
+    @property
+    def done_share(self) -> float:
+        """Share of the run's pages that is done or has failed."""
+        return (self.done + self.failed) / max(1, self.base.remaining)
+
+    @property
+    def cost_usd(self) -> float:
+        """Dollars so far, of what has a known price."""
+        return self.costs().known_usd
+
+    @property
+    def call_usd(self) -> float:
+        """Dollars for a call besides its seconds: itself, and its requests to the store."""
+        usd = 0.0 if self.price is None else self.price.call_usd
+        storage = self.storage_price
+        return usd + (storage.of(call_requests()) if storage else 0.0)
+
+    @property
+    def page_storage_usd(self) -> float:
+        """Dollars for a page's own requests to the store."""
+        return self.storage_price.of(self.page_requests) if self.storage_price else 0.0
+
+    def costs(self) -> Costs:
+        """Return dollars so far, by kind."""
+        storage = None
+        if self.storage_price is not None:
+            pages = self.done + self.failed
+            storage = self.storage_price.of(
+                self.page_requests * pages + call_requests() * self.calls
+            )
+        if self.price is None:
+            return Costs(
+                compute_usd=None, requests_usd=None, storage_usd=storage, api_usd=self.api_usd
+            )
+        requests = self.price.call_usd * self.calls
+        return Costs(
+            compute_usd=self.compute_usd - requests,
+            requests_usd=requests,
+            storage_usd=storage,
+            api_usd=self.api_usd,
+        )
+
+    def page_usd(self, expected_api_usd: float | None) -> float | None:
+        """Return dollars per page, measured once pages are done; before that as expected."""
+        read = self.done + self.failed
+        if read:
+            return self.cost_usd / read
+        return expected_api_usd or None
+
     def page_s(self, typical_s: float) -> float:
         """Return worker seconds per page, measured once calls came back."""
         read = self.done + self.failed
@@ -61,12 +143,9 @@ class Tally:
 
     def summary(self, state: RunEnd = "running", message: str = "") -> JobSummary:
         """Return the summary as of now."""
-        wall_s = time.monotonic() - self.started
+        wall_s = self.clock.now() - self.started
         base = self.base
-        cost = None
-        if self.price is not None:
-            calls = self.chunks + self.retries
-            cost = self.api_usd + self.price.of(self.worker_s, self.memory_mb, calls)
+        costs = self.costs()
         return JobSummary(
             **{
                 **{name: getattr(base, name) for name in base.__struct_fields__},
@@ -78,12 +157,16 @@ class Tally:
                 "failures_by_code": dict(self.failures_by_code),
                 "chunks": self.chunks,
                 "retries": self.retries,
-                "updated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "backups": self.backups,
+                "updated_at": datetime.fromtimestamp(self.clock.time(), UTC).isoformat(
+                    timespec="seconds"
+                ),
                 "wall_s": round(wall_s, 2),
                 "pages_per_s": round((self.done + self.failed) / wall_s, 3) if wall_s > 0 else 0.0,
                 "ocr_s": round(self.ocr_s, 2),
                 "worker_s": round(self.worker_s, 2),
-                "cost_usd": None if cost is None else round(cost, 6),
+                "cost_usd": None if costs.compute_usd is None else round(costs.known_usd, 6),
+                "costs": costs.rounded(),
                 "peak_worker_memory_mb": self.peak_memory_mb,
             }
         )

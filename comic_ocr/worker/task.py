@@ -31,6 +31,7 @@ from comic_ocr.page import STATE_PREFIX, ChunkRef, ChunkReport, Fault, LedgerRow
 from comic_ocr.storage import Store, open_store
 from comic_ocr.worker.pages import PageLoop, PagePlan, PagesOutcome
 from comic_ocr.worker.read import ReadPlan
+from comic_ocr.worker.share import share_compute
 from comic_ocr.worker.spec import WorkSpec
 from comic_ocr.worker.steps import LoadedEngine, Step
 
@@ -40,6 +41,14 @@ class ChunkTask(msgspec.Struct, frozen=True):
 
     spec: WorkSpec
     chunk: ChunkRef
+    #: 1 for the backup of a call that takes too long; both write the same pages
+    copy: int = 0
+    #: memory that the call wants, where the backend can choose; 0 for the job's
+    memory_mb: int = 0
+    #: dollars for a second of this call, for the call itself, and for a page's own requests
+    usd_per_s: float = 0.0
+    call_usd: float = 0.0
+    page_usd: float = 0.0
 
 
 def run_chunk(task_json: bytes) -> bytes:
@@ -55,7 +64,7 @@ def run_chunk(task_json: bytes) -> bytes:
     started = time.monotonic()
     task = msgspec.json.decode(task_json, type=ChunkTask)
     try:
-        report = _run(task.spec, task.chunk, started)
+        report = _run(task, started)
     except (UsageError, BackendError) as error:
         report = ChunkReport(
             chunk_id=task.chunk.chunk_id,
@@ -66,7 +75,8 @@ def run_chunk(task_json: bytes) -> bytes:
     return msgspec.json.encode(report)
 
 
-def _run(spec: WorkSpec, chunk: ChunkRef, started: float) -> ChunkReport:
+def _run(task: ChunkTask, started: float) -> ChunkReport:
+    spec, chunk = task.spec, task.chunk
     _check_version(spec)
     store = open_store(spec.output)
     pages = _read_slices(store, chunk)
@@ -83,13 +93,28 @@ def _run(spec: WorkSpec, chunk: ChunkRef, started: float) -> ChunkReport:
         max_pixels=spec.max_pixels,
         min_confidence=spec.min_confidence,
         replace_before=spec.replace_before,
-        check_existing=spec.check_existing or chunk.attempt > 1,
+        check_existing=spec.check_existing or chunk.attempt > 1 or task.copy > 0,
         earlier_attempts=chunk.attempt - 1,
     )
     loop = PageLoop(store, steps, plan, should_stop=lambda: seconds_left() <= 0)
     outcome = loop.run(pages)
-    _write_ledger(store, spec, chunk, outcome.rows)
-    return _report(chunk, outcome, load_s=load_s, wall_s=time.monotonic() - started)
+    wall_s = round(time.monotonic() - started, 3)
+    _write_ledger(store, task, _price_rows(task, outcome.rows, wall_s=wall_s, load_s=load_s))
+    return _report(chunk, outcome, load_s=load_s, wall_s=wall_s)
+
+
+def _price_rows(
+    task: ChunkTask, rows: Iterable[LedgerRow | None], *, wall_s: float, load_s: float
+) -> list[LedgerRow]:
+    """Return the rows of the pages that were reached, each with its part of the call's price."""
+    reached = [row for row in rows if row is not None]
+    rows_s = [row.fetch_s + row.decode_s + row.ocr_s + row.arrange_s for row in reached]
+    usd = wall_s * task.usd_per_s + task.call_usd
+    shares = share_compute(rows_s, wall_s, usd, load_s=load_s)
+    return [
+        msgspec.structs.replace(row, compute_usd=share + task.page_usd)
+        for row, share in zip(reached, shares, strict=True)
+    ]
 
 
 def _make_step(name: str, spec: WorkSpec, chunk: ChunkRef, setup: EngineSetup) -> Step:
@@ -191,12 +216,15 @@ def _is_zombie(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "Z"
 
 
-def _write_ledger(
-    store: Store, spec: WorkSpec, chunk: ChunkRef, rows: Iterable[LedgerRow | None]
-) -> None:
-    data = msgspec.json.Encoder().encode_lines([row for row in rows if row is not None])
-    key = f"{STATE_PREFIX}/ledger/{spec.run_id}/{chunk.chunk_id}-{chunk.attempt}.jsonl"
-    store.put(key, data, overwrite=True)
+def _write_ledger(store: Store, task: ChunkTask, rows: list[LedgerRow]) -> None:
+    data = msgspec.json.Encoder().encode_lines(rows)
+    store.put(ledger_key(task), data, overwrite=True)
+
+
+def ledger_key(task: ChunkTask) -> str:
+    """Return where a call writes its rows; its backup writes beside it."""
+    name = f"{task.chunk.chunk_id}-{task.chunk.attempt}{'b' * task.copy}"
+    return f"{STATE_PREFIX}/ledger/{task.spec.run_id}/{name}.jsonl"
 
 
 def _report(chunk: ChunkRef, outcome: PagesOutcome, *, load_s: float, wall_s: float) -> ChunkReport:

@@ -14,7 +14,7 @@ import comic_ocr
 from comic_ocr.backends import InlineBackend, WorkerLimits
 from comic_ocr.errors import ManifestError, OptionError, OutputConflictError, UsageError
 from comic_ocr.job import JobSpec, JobState, estimate_job
-from comic_ocr.job import run as run_module
+from comic_ocr.job import driver as driver_module
 from comic_ocr.job.events import ChunkDone, JobEnded, JobPlanned, Trouble
 from comic_ocr.testing.faults import read_journal
 from tests.integration.conftest import Pages, faulty_options
@@ -262,7 +262,7 @@ def test_a_result_that_cannot_be_written_costs_its_page_and_the_rest_is_read(
 def test_a_summary_that_cannot_be_written_in_between_is_said_and_does_not_stop_the_run(
     pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "_SUMMARY_EVERY_S", 0.0)
+    monkeypatch.setattr(driver_module, "_SUMMARY_EVERY_S", 0.0)
     pages.add_many(3)
     events: list[object] = []
     blocked = tmp_path / "out" / "_comic_ocr" / "summary.json"

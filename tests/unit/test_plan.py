@@ -11,7 +11,7 @@ from comic_ocr.job.plan import (
     MAX_CHUNK_S,
     Backlog,
     PlanWriter,
-    halve_runs,
+    split_runs,
     size_chunk,
 )
 from comic_ocr.page import PageRef
@@ -172,31 +172,27 @@ def test_what_came_back_leaves_in_the_order_in_which_it_came(memory_url):
 
 
 @pytest.mark.parametrize(
-    ("runs", "halves"),
+    ("runs", "count", "parts"),
     [
-        (((0, 10),), (((0, 5),), ((5, 10),))),
-        (((0, 3),), (((0, 1),), ((1, 3),))),
-        (((2, 4), (8, 10)), (((2, 4),), ((8, 10),))),
-        (((2, 3), (8, 12)), (((2, 3), (8, 9)), ((9, 12),))),
-        (((4, 6),), (((4, 5),), ((5, 6),))),
+        (((0, 10),), 2, [((0, 5),), ((5, 10),)]),
+        (((0, 3),), 2, [((0, 2),), ((2, 3),)]),
+        (((2, 4), (8, 10)), 2, [((2, 4),), ((8, 10),)]),
+        (((2, 3), (8, 12)), 2, [((2, 3), (8, 10)), ((10, 12),)]),
+        (((4, 6),), 8, [((4, 5),), ((5, 6),)]),
+        (((0, 9),), 8, [((0, 2),), ((2, 4),), ((4, 6),), ((6, 8),), ((8, 9),)]),
     ],
 )
-def test_runs_are_halved(runs, halves):
-    assert halve_runs(runs) == halves
+def test_runs_are_split_in_parts_as_equal_as_can_be(runs, count, parts):
+    assert split_runs(runs, count) == parts
 
 
-def test_halving_ends_with_single_pages():
-    runs, count = [((0, 13), (20, 27))], 0
-    singles = []
-    while runs:
-        run = runs.pop()
-        count += 1
-        if sum(stop - start for start, stop in run) == 1:
-            singles.append(run[0][0])
-        else:
-            runs.extend(halve_runs(run))
-    assert sorted(singles) == [*range(13), *range(20, 27)]
-    assert count == 39
+def test_splitting_ends_with_single_pages_soon():
+    runs, depth = [((0, 1500), (2000, 2500))], 0
+    while any(sum(stop - start for start, stop in run) > 1 for run in runs):
+        runs = [part for run in runs for part in split_runs(run)]
+        depth += 1
+    assert sorted(run[0][0] for run in runs) == [*range(1500), *range(2000, 2500)]
+    assert depth == 4
 
 
 def sizes(pages: int, **how) -> list[int]:

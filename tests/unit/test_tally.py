@@ -120,11 +120,15 @@ def test_a_call_that_read_nothing_measures_no_page():
 
 def test_cost_is_what_workers_calls_and_apis_take():
     tally = make_tally(ComputePrice(gb_s_usd=0.01, call_usd=1.0))
-    tally.add(FIRST)
-    tally.add(SECOND)
-    tally.retries = 3
-    # 26 s of 2 GB, 2 calls that came back and 3 that did not, and the API's price
-    assert tally.summary().cost_usd == pytest.approx(0.52 + 5.0 + 0.75)
+    for report in (FIRST, SECOND):
+        tally.add(report)
+        tally.pay_call(report.wall_s, 2048)
+    tally.pay_call(10.0, 4096)
+    # 26 s of 2 GB, a lost call of 10 s of 4 GB, three calls, and the API's price
+    summary = tally.summary()
+    assert summary.cost_usd == pytest.approx(0.52 + 0.4 + 3.0 + 0.75)
+    assert summary.costs.requests_usd == pytest.approx(3.0)
+    assert summary.costs.api_usd == pytest.approx(0.75)
 
 
 def test_a_cost_without_a_price_is_not_known():
