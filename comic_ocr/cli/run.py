@@ -12,9 +12,17 @@ import msgspec
 from comic_ocr.backends import BACKENDS, LOCAL_BACKENDS
 from comic_ocr.cli.progress import ProgressPrinter, count, format_usd
 from comic_ocr.errors import UsageError
-from comic_ocr.job import JobSpec, JobSummary, default_workers, estimate_job, run_job
+from comic_ocr.job import (
+    JobSpec,
+    JobState,
+    JobSummary,
+    default_workers,
+    estimate_job,
+    run_job,
+)
 from comic_ocr.job.events import JobPlanned
 from comic_ocr.job.keys import find_key_variable
+from comic_ocr.job.report import write_report
 
 INTERRUPTED = 130
 #: of --workers auto: AWS gives a new account as many calls at once
@@ -141,6 +149,9 @@ _BUCKET_SCHEMES = {"azure": "az", "gcp": "gs"}
 )
 @click.option("--summary-file", is_flag=True, help="Also write ./lithops_ocr_summary_<time>.json.")
 @click.option(
+    "--report", metavar="FILE", help="Also write an HTML page of pictures and figures of the job."
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."
 )
 @click.option("--quiet", is_flag=True, help="No progress; errors only.")
@@ -173,6 +184,9 @@ def run(**flags: Any) -> int:
         return INTERRUPTED
     if flags["summary_file"]:
         write_summary_file(summary)
+    if flags["report"]:
+        write_report(JobState(summary.output), flags["report"])
+        click.echo(f"report: {flags['report']}", err=True)
     if flags["as_json"]:
         click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
     elif not flags["quiet"]:
