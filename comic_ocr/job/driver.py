@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import msgspec
 
@@ -305,6 +306,9 @@ class Driver:
         loss = result.loss if result else None
         memory_mb = call.chunk.memory_mb or self._tally.memory_mb
         worker_s = report.wall_s if report else self._clock.now() - call.since
+        if loss is not None:
+            # What is waited for a call that never answers is not what it ran.
+            worker_s = min(worker_s, self._expect_s(call.chunk))
         return CallRecord(
             chunk_id=call.chunk.chunk_id,
             attempt=call.chunk.attempt,
@@ -350,7 +354,14 @@ class Driver:
             )
 
     def _recover(self, chunk: Chunk, loss: CallLoss) -> None:
-        decision = decide_loss(loss, attempt=chunk.attempt, pages=chunk.pages, tries=chunk.tries)
+        chunk = self._note_loss(chunk, loss)
+        decision = decide_loss(
+            loss,
+            pages=chunk.pages,
+            deaths=chunk.deaths,
+            deaths_alone=chunk.deaths_alone,
+            storage_losses=chunk.storage_losses,
+        )
         if decision == "abort":
             raise StorageError(
                 f"workers cannot use the storage: {loss.message}",
@@ -360,20 +371,28 @@ class Driver:
             self._give_up(chunk, loss)
         else:
             self._tally.retries += 1
-            memory_mb = next_memory_mb(
-                loss,
-                memory_mb=chunk.memory_mb or self._expected.memory_mb,
-                most_mb=self._backend.limits.most_memory_mb,
-            )
-            parts = split_runs(chunk.runs) if decision == "split" else [None]
-            for runs in parts:
-                self._backlog.give_back(
-                    chunk, runs=runs, attempt=chunk.attempt + 1, memory_mb=memory_mb
-                )
+            for runs in split_runs(chunk.runs) if decision == "split" else [None]:
+                self._backlog.give_back(chunk, runs=runs, attempt=chunk.attempt + 1)
         event = ChunkLost(
             chunk.chunk_id, chunk.pages, loss.code, loss.message, decision, self._tally.summary()
         )
         self._on_event(event)
+
+    def _note_loss(self, chunk: Chunk, loss: CallLoss) -> Chunk:
+        """Return the chunk with the loss in its history, and the memory that it now wants."""
+        if loss.code == StorageError.code:
+            return replace(chunk, storage_losses=chunk.storage_losses + 1)
+        memory_mb = next_memory_mb(
+            loss,
+            memory_mb=chunk.memory_mb or self._tally.memory_mb,
+            most_mb=self._backend.limits.most_memory_mb,
+        )
+        return replace(
+            chunk,
+            deaths=chunk.deaths + 1,
+            deaths_alone=chunk.deaths_alone + 1,
+            memory_mb=chunk.memory_mb if memory_mb == self._tally.memory_mb else memory_mb,
+        )
 
     def _give_up(self, chunk: Chunk, loss: CallLoss) -> None:
         """Write down the page that every call died of."""

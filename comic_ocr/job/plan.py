@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -102,8 +102,11 @@ class Chunk:
     attempt: int = 1
     #: memory of its call; 0 for the job's
     memory_mb: int = 0
-    #: calls that had just these pages, this one included
-    tries: int = 1
+    #: calls that died with these pages or more, and with just these
+    deaths: int = 0
+    deaths_alone: int = 0
+    #: calls with these pages or more that could not use the storage
+    storage_losses: int = 0
 
     @property
     def pages(self) -> int:
@@ -156,17 +159,18 @@ class Backlog:
         return chunk
 
     def give_back(
-        self, chunk: Chunk, *, runs: Runs | None = None, attempt: int, memory_mb: int | None = None
+        self, chunk: Chunk, *, runs: Runs | None = None, attempt: int | None = None
     ) -> None:
-        """Take pages back for a further call: all of the chunk's, or runs of its part's rows."""
-        again = Chunk(
-            chunk.chunk_id if runs is None else self._name(),
-            chunk.part,
-            chunk.runs if runs is None else runs,
-            attempt,
-            chunk.memory_mb if memory_mb is None else memory_mb,
-            chunk.tries + (attempt > chunk.attempt) if runs is None else 1,
-        )
+        """Take pages back for a further call: all of the chunk's, or runs of its part's rows.
+
+        Args:
+            chunk: what the call had.
+            runs: rows of the part; None for all of the chunk's.
+            attempt: number of the further call; None for the chunk's own.
+        """
+        again = replace(chunk, attempt=attempt or chunk.attempt)
+        if runs is not None:
+            again = replace(again, chunk_id=self._name(), runs=runs, deaths_alone=0)
         self._returned.append(again)
         self.pages += again.pages
 

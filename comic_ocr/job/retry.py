@@ -15,26 +15,29 @@ _CALLS_TOGETHER = 2
 _CALLS_ON_STORAGE_ERROR = 4
 
 
-def decide_loss(loss: CallLoss, *, attempt: int, pages: int, tries: int) -> Decision:
+def decide_loss(
+    loss: CallLoss, *, pages: int, deaths: int, deaths_alone: int, storage_losses: int
+) -> Decision:
     """Return what becomes of the pages of a lost call.
 
-    A worker that died may die of one page: after a second loss the chunk is cut in eight, until
+    A worker that died may die of one page: after a second death the chunk is cut in eight, until
     that page stands alone, and when it has killed two calls alone it is given up: of 2,000 pages in
     the seventh call. Pages that were written before the loss are not read again.
 
     Args:
         loss: how the call ended.
-        attempt: calls that these pages had, this one included.
-        pages: how many there are.
-        tries: calls that just these pages had.
+        pages: how many it had.
+        deaths: calls that died with these pages or more, this one included.
+        deaths_alone: those with just these pages.
+        storage_losses: calls with these pages or more that could not use the storage.
     """
     if loss.code == StorageError.code:
-        return "retry" if attempt < _CALLS_ON_STORAGE_ERROR else "abort"
-    if attempt < _CALLS_TOGETHER:
+        return "retry" if storage_losses < _CALLS_ON_STORAGE_ERROR else "abort"
+    if deaths < _CALLS_TOGETHER:
         return "retry"
     if pages > 1:
         return "split"
-    return "retry" if tries < _CALLS_TOGETHER else "give_up"
+    return "retry" if deaths_alone < _CALLS_TOGETHER else "give_up"
 
 
 def next_memory_mb(loss: CallLoss, *, memory_mb: int, most_mb: int) -> int:

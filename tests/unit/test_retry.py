@@ -9,49 +9,51 @@ from comic_ocr.job.retry import decide_loss, next_memory_mb
 DEADLY = [OutOfMemoryError, PageTimeoutError, WorkerLostError]
 
 
+def decide(code: str, *, pages: int, deaths: int = 0, alone: int = 0, storage: int = 0) -> str:
+    loss = CallLoss(code, "gone")
+    return decide_loss(loss, pages=pages, deaths=deaths, deaths_alone=alone, storage_losses=storage)
+
+
 @pytest.mark.parametrize("error", DEADLY)
 @pytest.mark.parametrize(
-    ("attempt", "pages", "tries", "decision"),
+    ("pages", "deaths", "alone", "decision"),
     [
         (1, 1, 1, "retry"),
-        (1, 500, 1, "retry"),
-        (2, 500, 2, "split"),
+        (500, 1, 1, "retry"),
+        (500, 2, 2, "split"),
         (2, 2, 2, "split"),
-        (2, 1, 2, "give_up"),
-        (3, 63, 1, "split"),
-        (3, 1, 1, "retry"),
-        (9, 2, 1, "split"),
-        (9, 1, 2, "give_up"),
+        (1, 2, 2, "give_up"),
+        (63, 3, 1, "split"),
+        (1, 3, 1, "retry"),
+        (2, 9, 1, "split"),
+        (1, 9, 2, "give_up"),
     ],
 )
 def test_pages_that_may_kill_a_worker_are_tried_split_and_given_up(
-    error, attempt, pages, tries, decision
+    error, pages, deaths, alone, decision
 ):
-    loss = CallLoss(error.code, "gone")
-    assert decide_loss(loss, attempt=attempt, pages=pages, tries=tries) == decision
+    assert decide(error.code, pages=pages, deaths=deaths, alone=alone) == decision
 
 
 @pytest.mark.parametrize("pages", [1, 500])
 @pytest.mark.parametrize(
-    ("attempt", "decision"), [(1, "retry"), (2, "retry"), (3, "retry"), (4, "abort"), (5, "abort")]
+    ("storage", "decision"), [(1, "retry"), (2, "retry"), (3, "retry"), (4, "abort"), (5, "abort")]
 )
-def test_a_storage_that_fails_is_no_pages_fault(attempt, pages, decision):
-    loss = CallLoss(StorageError.code, "no answer")
-    assert decide_loss(loss, attempt=attempt, pages=pages, tries=attempt) == decision
+def test_a_storage_that_fails_is_no_pages_fault(storage, pages, decision):
+    assert decide(StorageError.code, pages=pages, deaths=5, storage=storage) == decision
 
 
 def test_a_page_that_kills_every_worker_costs_few_calls():
     """Two of 2000 pages, one of each split in eight, and a second one of the page alone."""
-    pages, attempt, tries, calls = 2000, 1, 1, 0
+    pages, deaths, alone = 2000, 0, 0
     while True:
-        calls += 1
-        loss = CallLoss("worker_lost", "")
-        decision = decide_loss(loss, attempt=attempt, pages=pages, tries=tries)
+        deaths, alone = deaths + 1, alone + 1
+        decision = decide("worker_lost", pages=pages, deaths=deaths, alone=alone)
         if decision == "give_up":
             break
-        pages, tries = (-(-pages // 8), 1) if decision == "split" else (pages, tries + 1)
-        attempt += 1
-    assert (pages, calls) == (1, 7)
+        if decision == "split":
+            pages, alone = -(-pages // 8), 0
+    assert (pages, deaths) == (1, 7)
 
 
 @pytest.mark.parametrize(
