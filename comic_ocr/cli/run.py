@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,8 @@ def run(**flags: Any) -> int:
         planned = estimate_job(spec, api_key=flags["api_key"])
         print_estimate(planned, as_json=flags["as_json"])
         return 0
+    if flags["report"]:
+        check_writable(flags["report"])
     printer = ProgressPrinter(quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         with printer:
@@ -219,6 +222,13 @@ def make_spec(flags: dict[str, Any]) -> JobSpec:
         memory_mb=flags["memory_mb"],
         timeout_s=flags["timeout_s"],
     )
+
+
+def check_writable(path: str) -> None:
+    """Raise UsageError for a local file that cannot be written, before the work and not after."""
+    folder = Path(path).parent
+    if "://" not in path and (not folder.is_dir() or not os.access(folder, os.W_OK)):
+        raise UsageError(f"--report: {folder} is no folder to write to.", hint="choose another")
 
 
 def count_workers(asked: str | None, backend: str) -> int:

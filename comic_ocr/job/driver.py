@@ -128,6 +128,7 @@ class Driver:
 
     def _poll(self) -> None:
         results = self._backend.poll()
+        self._tally.workers_now = len(self._running) - len(results)
         for result in results:
             self._settle(result)
         if not results:
@@ -136,7 +137,7 @@ class Driver:
 
     def _finish(self, end: RunEnd) -> JobSummary:
         for call in self._running:
-            self._tally.add_lost(self._clock.now() - call.since)
+            self._tally.add_superseded(None, self._clock.now() - call.since)
             self._log.add(self._record(call, "superseded"))
         summary = self._tally.summary(end)
         if summary.remaining and end == "finished":

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +24,7 @@ import msgspec
 
 from comic_ocr._version import __version__
 from comic_ocr.errors import OutputConflictError, SourceNotFoundError, StorageError, UsageError
+from comic_ocr.job.history import read_ahead
 from comic_ocr.job.lease import LEASE_KEY
 from comic_ocr.job.spec import CheckedMethod, fingerprint
 from comic_ocr.job.summary import JobSummary
@@ -42,7 +42,6 @@ from comic_ocr.storage import Store, open_store
 _JOB_KEY = f"{STATE_PREFIX}/job.json"
 _SUMMARY_KEY = f"{STATE_PREFIX}/summary.json"
 _LEDGER_PREFIX = f"{STATE_PREFIX}/ledger"
-_READERS = 16
 
 
 class JobFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,9 +174,8 @@ class JobState:
             StorageError: an object is not there any more, or is no ledger of this version.
         """
         keys = sorted(e.key for e in self.store.list(_LEDGER_PREFIX) if e.key.endswith(".jsonl"))
-        with ThreadPoolExecutor(_READERS) as readers:
-            for rows in readers.map(self._read_rows, keys):
-                yield from rows
+        for rows in read_ahead(self._read_rows, keys):
+            yield from rows
 
     def _read_rows(self, key: str) -> list[LedgerRow]:
         try:

@@ -43,6 +43,11 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     #: second copies of calls that took too long
     backups: int = 0
+    #: calls that ended without a report, and those that another copy overtook
+    lost: int = 0
+    superseded: int = 0
+    #: calls that run now
+    workers_now: int = 0
     started_at: str = ""
     updated_at: str = ""
     wall_s: float = 0.0

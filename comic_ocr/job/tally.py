@@ -27,6 +27,9 @@ class Tally:
     chunks: int = 0
     retries: int = 0
     backups: int = 0
+    lost: int = 0
+    superseded: int = 0
+    workers_now: int = 0
     ocr_s: float = 0.0
     worker_s: float = 0.0
     load_s: float = 0.0
@@ -69,10 +72,12 @@ class Tally:
 
     def add_lost(self, waited_s: float) -> None:
         """Count the time of a call that ended without a report: it is paid all the same."""
+        self.lost += 1
         self.lost_s += waited_s
 
     def add_superseded(self, report: ChunkReport | None, waited_s: float) -> None:
         """Count the time of a call whose pages the other copy has accounted for."""
+        self.superseded += 1
         self.lost_s += report.wall_s if report else waited_s
         self.api_usd += report.cost_usd if report else 0.0
 
@@ -158,6 +163,9 @@ class Tally:
                 "chunks": self.chunks,
                 "retries": self.retries,
                 "backups": self.backups,
+                "lost": self.lost,
+                "superseded": self.superseded,
+                "workers_now": self.workers_now if state == "running" else 0,
                 "updated_at": datetime.fromtimestamp(self.clock.time(), UTC).isoformat(
                     timespec="seconds"
                 ),

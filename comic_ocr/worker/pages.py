@@ -97,6 +97,7 @@ class PageLoop:
             ]
             handlers = stack.enter_context(ThreadPoolExecutor(busiest + 2 * _LOOKAHEAD, "page"))
             rows = list(handlers.map(self._handle, pages))
+            rows = list(handlers.map(self._look_again, pages, rows))
         return PagesOutcome(rows, self._fault, sum(self._unreached_usd))
 
     def _handle(self, page: PageRef) -> LedgerRow | None:
@@ -106,6 +107,22 @@ class PageLoop:
         if row is None:
             self._unreached_usd.append(sum(reading.cost_usd for reading in readings))
         return row
+
+    def _look_again(self, page: PageRef, row: LedgerRow | None) -> LedgerRow | None:
+        """Return a page's row, `found` where storage failed and yet holds the page JSON.
+
+        A write may be done though its answer was lost; and while storage is away, the page JSON of
+        an earlier call cannot be seen. Without this the page would be counted as failed.
+        """
+        if row is None or row.code != StorageError.code:
+            return row
+        try:
+            if not self._is_done(page):
+                return row
+        except (PageError, StorageError):
+            return row
+        settled = {"code": "", "message": "", "retryable": False, "source": ""}
+        return msgspec.structs.replace(row, status="found", **settled)
 
     def _try_to_settle(self, page: PageRef, readings: list[Reading]) -> LedgerRow | None:
         try:
