@@ -55,7 +55,7 @@ def run_job(
             tally = _make_tally(prepared)
             expected = expect(checked, prepared.options)
             workers = tally.base.workers
-            on_event(_planned(tally.summary(), expected, workers))
+            on_event(_planned(tally, expected))
             if lease.note:
                 on_event(Trouble(lease.note, tally.summary()))
             if not prepared.backlog.pages:
@@ -85,7 +85,7 @@ def estimate_job(spec: JobSpec, *, api_key: str | None = None) -> JobPlanned:
         state = _open_state(spec, checked)
         prepared = prepare_job(spec, checked, options, state, run_id=new_run_id(), dry_run=True)
     tally = _make_tally(prepared)
-    return _planned(tally.summary(), expect(checked, prepared.options), tally.base.workers)
+    return _planned(tally, expect(checked, prepared.options))
 
 
 def _open_state(spec: JobSpec, checked: CheckedMethod) -> JobState:
@@ -113,19 +113,20 @@ def _make_tally(prepared: Preparation) -> Tally:
     )
 
 
-def _planned(summary: JobSummary, expected: Expected, workers: int) -> JobPlanned:
+def _planned(tally: Tally, expected: Expected) -> JobPlanned:
     """Return what the rest of a job should take, by the methods' typical figures."""
+    summary, price = tally.summary(), tally.price
+    workers = summary.workers
     pages = summary.remaining
     left, calls = pages, 0
     while left:
         left -= size_chunk(left, workers=workers, page_s=expected.page_s, load_s=expected.load_s)
         calls += 1
     worker_s = pages * expected.page_s + calls * expected.load_s
-    price = find_price(summary.backend)
     return JobPlanned(
         summary,
         calls=calls,
         expected_s=round(worker_s / min(workers, max(calls, 1)), 1),
-        expected_usd=price.of(worker_s, expected.memory_mb, calls) if price else None,
+        expected_usd=price.of(worker_s, tally.memory_mb, calls) if price else None,
         expected_api_usd=None if expected.page_usd is None else pages * expected.page_usd,
     )

@@ -17,7 +17,7 @@ def share_compute(
     What loading cost is shared equally, the rest by the pages' own seconds; pages overlap, so these
     may be more or less than the call's. Rounded so that the parts add up to the call's cost.
 
-    The worker knows `usd` as wall_s * usd_per_s of its WorkSpec, and must take the same wall_s for
+    The worker knows `usd` by the prices of its ChunkTask, and must take the same wall_s for
     its report, or ledger and summary differ. Pages that a call did not reach have no row and no
     part; a call that reached none, or was lost, costs what no row says.
 
