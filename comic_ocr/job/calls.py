@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from comic_ocr.job.plan import Chunk
 
+#: Of one call at once or one after the other: a backup may be late, too.
+MOST_COPIES = 4
+
 
 @dataclass
 class RunningCall:
@@ -17,8 +20,10 @@ class RunningCall:
     #: driver's clock, and seconds since the epoch
     since: float
     submitted_at: float
-    #: its other copy was first: its result is only paid for
+    #: another copy was first: its result is only paid for
     superseded: bool = False
+    #: it is the last copy so far
+    newest: bool = True
 
 
 class RunningCalls:
@@ -41,23 +46,29 @@ class RunningCalls:
 
     def add(self, chunk: Chunk, copy: int, *, now: float, submitted_at: float) -> None:
         """Note a call that was taken."""
-        key = (chunk.chunk_id, chunk.attempt, copy)
-        self._calls[key] = RunningCall(chunk, copy, now, submitted_at)
+        call = RunningCall(chunk, copy, now, submitted_at)
+        for other in self.find_others(call):
+            other.newest = False
+        self._calls[chunk.chunk_id, chunk.attempt, copy] = call
         if copy == 0:
             self.pages += chunk.pages
 
     def end(self, chunk_id: str, attempt: int, copy: int) -> RunningCall | None:
         """Return the call that ended; None for one that ended before, as calls may run twice."""
-        return self._calls.pop((chunk_id, attempt, copy), None)
+        call = self._calls.pop((chunk_id, attempt, copy), None)
+        if call is not None and call.newest:
+            for other in self.find_others(call)[-1:]:
+                other.newest = True
+        return call
 
-    def find_other(self, call: RunningCall) -> RunningCall | None:
-        """Return the other copy, if it runs."""
+    def find_others(self, call: RunningCall) -> list[RunningCall]:
+        """Return the other copies that run."""
         chunk = call.chunk
-        return self._calls.get((chunk.chunk_id, chunk.attempt, 1 - call.copy))
+        keys = [(chunk.chunk_id, chunk.attempt, copy) for copy in range(MOST_COPIES)]
+        return [self._calls[key] for key in keys if key in self._calls and key[2] != call.copy]
 
     def settle(self, call: RunningCall) -> None:
-        """Note that a call's pages are accounted for, so that its other copy is not waited for."""
+        """Note that a call's pages are accounted for, so that no other copy is waited for."""
         self.pages -= call.chunk.pages
-        other = self.find_other(call)
-        if other is not None:
+        for other in self.find_others(call):
             other.superseded = True

@@ -23,7 +23,7 @@ from comic_ocr.job.autoscale import Autoscaler
 from comic_ocr.job.backup import Pace, is_late
 from comic_ocr.job.breaker import Breaker
 from comic_ocr.job.budget import affordable_pages
-from comic_ocr.job.calls import RunningCall, RunningCalls
+from comic_ocr.job.calls import MOST_COPIES, RunningCall, RunningCalls
 from comic_ocr.job.events import (
     ChunkDone,
     ChunkLost,
@@ -118,10 +118,10 @@ class Driver:
             while self._backlog.pages or self._running.wanted:
                 if self._lease is not None:
                     self._lease.check()
+                self._back_up_late_calls()
                 if not self._submit() and not self._running.wanted and self._is_spent():
                     end = "budget"
                     break
-                self._back_up_late_calls()
                 self._poll()
                 self._write_summary_if_due()
         return self._finish(end)
@@ -260,18 +260,21 @@ class Driver:
         return START_S + load_s + chunk.pages * page_s
 
     def _back_up_late_calls(self) -> None:
-        """Give late calls a second copy; the first result of the two counts."""
+        """Give late calls a second copy, as far as workers are free; the first result counts."""
         now = self._clock.now()
         if not self._backend.limits.backups or now < max(self._backups_due, self._offer_due):
+            return
+        free = self._find_workers(now) - len(self._running)
+        if free < 1:
             return
         self._backups_due = now + _BACKUPS_EVERY_S
         share = self._tally.done_share
         late = [
-            call.chunk
+            call
             for call in self._running
-            if call.copy == 0
+            if call.newest
             and not call.superseded
-            and self._running.find_other(call) is None
+            and call.copy + 1 < MOST_COPIES
             and is_late(
                 waited_s=now - call.since,
                 expected_s=self._expect_s(call.chunk),
@@ -279,7 +282,9 @@ class Driver:
                 done_share=share,
             )
         ]
-        self._tally.backups += self._offer(late, copy=1)
+        for copy in range(1, MOST_COPIES):
+            chunks = [call.chunk for call in late[:free] if call.copy + 1 == copy]
+            self._tally.backups += self._offer(chunks, copy=copy)
 
     def _settle(self, result: CallResult) -> None:
         ref = result.chunk
@@ -296,7 +301,7 @@ class Driver:
             self._count(call.chunk, result.report)
         elif result.loss is not None:
             self._tally.add_lost(now - call.since)
-            if self._running.find_other(call) is None:
+            if not self._running.find_others(call):
                 self._running.settle(call)
                 self._recover(call.chunk, result.loss)
 

@@ -242,6 +242,47 @@ def test_a_result_that_cannot_be_written_is_a_failed_page_and_ends_the_reading(p
     assert {(row.code, row.retryable) for row in failed} == {("storage_error", True)}
 
 
+class ForgetfulStore:
+    """The memory store, whose answers to the first requests of a kind are lost on the way."""
+
+    def __init__(self, store, **lost):
+        self.store = store
+        self.lost = lost
+
+    def head(self, key):
+        return self.answer("head", self.store.head(key))
+
+    def put(self, *args, **how):
+        return self.answer("put", self.store.put(*args, **how))
+
+    def answer(self, kind, value):
+        if self.lost.get(kind):
+            self.lost[kind] -= 1
+            raise StorageError("no answer")
+        return value
+
+
+def test_a_page_that_was_written_though_the_answer_was_lost_is_found(store, pages):
+    outcome = run(ForgetfulStore(store, put=1), ReadingEngine(), pages(1))
+    (row,) = outcome.rows
+    assert (row.status, row.code, row.message, row.source) == ("found", "", "", "")
+    assert row.cost_usd == 0.25
+    assert written(store) == ["a"]
+
+
+def test_a_page_of_an_earlier_call_is_found_when_storage_is_back(store, pages):
+    store.put("a_ocr.json", b"earlier")
+    engine = ReadingEngine()
+    outcome = run(ForgetfulStore(store, head=1), engine, pages(1), check_existing=True)
+    assert states(outcome) == ["found"]
+    assert not engine.calls
+
+
+def test_a_page_stays_failed_while_storage_does_not_say_what_it_holds(store, pages):
+    outcome = run(ForgetfulStore(store, put=1, head=1), ReadingEngine(), pages(1))
+    assert outcome.rows[0].code == "storage_error"
+
+
 def test_attempts_count_those_of_earlier_runs_and_calls(store, pages):
     first, second = pages(2)
     second = msgspec.structs.replace(second, attempts=4)
