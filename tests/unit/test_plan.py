@@ -11,8 +11,8 @@ from comic_ocr.job.plan import (
     MAX_CHUNK_S,
     Backlog,
     PlanWriter,
-    split_runs,
     size_chunk,
+    split_runs,
 )
 from comic_ocr.page import PageRef
 from comic_ocr.storage import open_store
