@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from lithops import FunctionExecutor
+from lithops.constants import JOBS_DIR
 from lithops.wait import ALWAYS
 
 from comic_ocr.backends.base import CallLoss, CallResult, Clock, RealClock, WorkerLimits
@@ -184,6 +187,9 @@ class LithopsBackend:
         self._executor.futures = [f for f in self._executor.futures if f is not call.future]
         if all(other.future.job_key != key for other in self._calls if other is not call):
             self._delete(f"lithops.jobs/{key}")
+            if self._local:
+                # Lithops leaves an empty folder behind for each call.
+                shutil.rmtree(Path(JOBS_DIR) / key, ignore_errors=True)
 
     def _delete(self, prefix: str) -> None:
         storage, bucket = self._executor.storage, self._executor.internal_storage.bucket

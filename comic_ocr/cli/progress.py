@@ -117,6 +117,7 @@ _DECISIONS = {
     "retry": "its pages are read again",
     "split": "its pages are read again in two halves",
     "give_up": "its page is written down as failed",
+    "found": "its page had been written before",
     "abort": "the run stops",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,7 @@ from comic_ocr.errors import (
     BackendError,
     ComicOcrError,
     PageTimeoutError,
+    SourceNotFoundError,
     StorageError,
     TooManyFailuresError,
     UsageError,
@@ -40,7 +42,7 @@ from comic_ocr.job.prepare import Preparation
 from comic_ocr.job.retry import decide_loss, next_memory_mb
 from comic_ocr.job.summary import JobSummary, RunEnd
 from comic_ocr.job.tally import Tally
-from comic_ocr.page import ChunkReport, LedgerRow, PageRef
+from comic_ocr.page import ChunkReport, LedgerRow, PageRef, result_key
 from comic_ocr.worker import ChunkTask, WorkSpec
 
 #: The summary in the store is at most this old while a run works.
@@ -374,7 +376,7 @@ class Driver:
                 hint="what is done is kept; run the same command again to go on",
             )
         if decision == "give_up":
-            self._give_up(chunk, loss)
+            decision = self._give_up(chunk, loss)
         else:
             self._tally.retries += 1
             for runs in split_runs(chunk.runs) if decision == "split" else [None]:
@@ -400,11 +402,14 @@ class Driver:
             memory_mb=chunk.memory_mb if memory_mb == self._tally.memory_mb else memory_mb,
         )
 
-    def _give_up(self, chunk: Chunk, loss: CallLoss) -> None:
-        """Write down the page that every call died of."""
+    def _give_up(self, chunk: Chunk, loss: CallLoss) -> Literal["found", "give_up"]:
+        """Write down the page that every call died of, unless it was read before they died."""
         ref = chunk.to_ref()
         line = self._state.store.get_slices(ref.plan_key, ref.slices)[0]
         page = msgspec.json.decode(line, type=PageRef)
+        if self._is_written(page):
+            self._tally.done += 1
+            return "found"
         row = LedgerRow(
             canonical_id=page.canonical_id,
             status="failed",
@@ -417,6 +422,14 @@ class Driver:
         )
         self._state.write_rows(self._run_id, f"{chunk.chunk_id}-driver", [row])
         self._tally.add_given_up(loss.code)
+        return "give_up"
+
+    def _is_written(self, page: PageRef) -> bool:
+        try:
+            entry = self._state.store.head(result_key(page.canonical_id))
+        except SourceNotFoundError:
+            return False
+        return entry.modified_at.timestamp() >= self._work.replace_before
 
     def _write_summary_if_due(self) -> None:
         if self._clock.now() < self._summary_due:

@@ -7,7 +7,8 @@ from typing import Literal
 from comic_ocr.backends import CallLoss
 from comic_ocr.errors import OutOfMemoryError, StorageError
 
-Decision = Literal["retry", "split", "give_up", "abort"]
+#: `found`: what was to be given up had been written before
+Decision = Literal["retry", "split", "give_up", "found", "abort"]
 
 #: Calls that a set of pages gets before it is split, and a single page before it is given up.
 _CALLS_TOGETHER = 2
