@@ -14,7 +14,7 @@ _LEAST_ENDED = 10
 _LEAST_DONE = 0.5
 #: A call is late at this many times the median. Cubed takes three; ours start only on workers that
 #: would else be idle, so that being wrong costs less.
-_LATE = 2.0
+_LATE = 1.5
 #: Shorter waits are never late: a backup would have to start first.
 _LEAST_WAIT_S = 10.0
 _REMEMBERED = 400

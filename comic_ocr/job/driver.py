@@ -362,6 +362,7 @@ class Driver:
             )
 
     def _recover(self, chunk: Chunk, loss: CallLoss) -> None:
+        memory_mb = chunk.memory_mb or self._tally.memory_mb
         chunk = self._note_loss(chunk, loss)
         decision = decide_loss(
             loss,
@@ -369,6 +370,7 @@ class Driver:
             deaths=chunk.deaths,
             deaths_alone=chunk.deaths_alone,
             storage_losses=chunk.storage_losses,
+            may_grow=chunk.memory_mb > memory_mb,
         )
         if decision == "abort":
             raise StorageError(

@@ -17,7 +17,13 @@ _CALLS_ON_STORAGE_ERROR = 4
 
 
 def decide_loss(
-    loss: CallLoss, *, pages: int, deaths: int, deaths_alone: int, storage_losses: int
+    loss: CallLoss,
+    *,
+    pages: int,
+    deaths: int,
+    deaths_alone: int,
+    storage_losses: int,
+    may_grow: bool = False,
 ) -> Decision:
     """Return what becomes of the pages of a lost call.
 
@@ -31,6 +37,7 @@ def decide_loss(
         deaths: calls that died with these pages or more, this one included.
         deaths_alone: those with just these pages.
         storage_losses: calls with these pages or more that could not use the storage.
+        may_grow: the next call gets more memory than this one had.
     """
     if loss.code == StorageError.code:
         return "retry" if storage_losses < _CALLS_ON_STORAGE_ERROR else "abort"
@@ -38,7 +45,7 @@ def decide_loss(
         return "retry"
     if pages > 1:
         return "split"
-    return "retry" if deaths_alone < _CALLS_TOGETHER else "give_up"
+    return "retry" if may_grow or deaths_alone < _CALLS_TOGETHER else "give_up"
 
 
 def next_memory_mb(loss: CallLoss, *, memory_mb: int, most_mb: int) -> int:

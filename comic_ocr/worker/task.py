@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -218,7 +219,11 @@ def _is_zombie(pid: int) -> bool:
 
 def _write_ledger(store: Store, task: ChunkTask, rows: list[LedgerRow]) -> None:
     data = msgspec.json.Encoder().encode_lines(rows)
-    store.put(ledger_key(task), data, overwrite=True)
+    key = ledger_key(task)
+    if not store.put(key, data):
+        # The same call ran twice: what the first one did must not be lost.
+        again = f"{key.removesuffix('.jsonl')}-{secrets.token_hex(4)}.jsonl"
+        store.put(again, data, overwrite=True)
 
 
 def ledger_key(task: ChunkTask) -> str:

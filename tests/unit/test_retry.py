@@ -70,3 +70,10 @@ def test_a_page_that_kills_every_worker_costs_few_calls():
 def test_memory_doubles_after_a_death_for_want_of_it(code, memory_mb, most_mb, expected):
     loss = CallLoss(code, "gone")
     assert next_memory_mb(loss, memory_mb=memory_mb, most_mb=most_mb) == expected
+
+
+def test_a_page_that_wants_memory_is_not_given_up_before_it_had_the_most():
+    loss = CallLoss("out_of_memory", "gone")
+    how = {"pages": 1, "deaths": 5, "deaths_alone": 4, "storage_losses": 0}
+    assert decide_loss(loss, **how, may_grow=True) == "retry"
+    assert decide_loss(loss, **how) == "give_up"

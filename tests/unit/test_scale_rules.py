@@ -22,16 +22,16 @@ STEADY = make_pace(*[1.0] * 20)
     ("waited_s", "pace", "done_share", "late"),
     [
         (100, STEADY, 0.6, True),
-        (61, STEADY, 0.5, True),
-        (59, STEADY, 0.6, False),
+        (46, STEADY, 0.5, True),
+        (44, STEADY, 0.6, False),
         (1000, STEADY, 0.49, False),
         (1000, make_pace(*[1.0] * 9), 0.9, False),
-        (110, make_pace(*[2.0] * 20), 0.9, False),
+        (89, make_pace(*[2.0] * 20), 0.9, False),
         (200, make_pace(*[2.0] * 20), 0.9, True),
         (100, make_pace(*[1.0] * 18, 50.0, 50.0), 0.9, True),
     ],
 )
-def test_a_call_is_late_at_twice_what_others_take(waited_s, pace, done_share, late):
+def test_a_call_is_late_at_one_and_a_half_times_what_others_take(waited_s, pace, done_share, late):
     assert is_late(waited_s=waited_s, expected_s=30, pace=pace, done_share=done_share) == late
 
 
