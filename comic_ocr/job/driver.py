@@ -226,7 +226,6 @@ class Driver:
         return self._scaler.update(
             now,
             running=len(self._running),
-            done=self._tally.done + self._tally.failed,
             left=self._backlog.pages,
             least_pages=self._next_size() if self._backlog.pages else 1,
         )
@@ -342,6 +341,8 @@ class Driver:
         self._tally.add(report)
         self._on_event(ChunkDone(report, self._tally.summary()))
         reached = report.done + report.found + report.failed
+        if self._scaler is not None and reached:
+            self._scaler.measured((report.wall_s - report.load_s) / reached)
         if report.unreached and not report.fault and not reached:
             # Sent again as it is, it would come back like this for ever.
             self._recover(chunk, CallLoss(PageTimeoutError.code, "no time was left for a page"))

@@ -92,46 +92,43 @@ def test_pages_that_cost_nothing_are_always_affordable():
 
 
 class Played:
-    """An autoscaler whose cloud brings so many pages per second per worker, up to a limit."""
+    """An autoscaler whose pages take longer once there are more workers than `room`."""
 
-    def __init__(self, most: int, *, per_worker: float, limit: float) -> None:
+    def __init__(self, most: int, *, room: int = 10**6) -> None:
         self.scaler = Autoscaler(most)
-        self.per_worker, self.limit = per_worker, limit
-        self.now, self.done, self.workers = 1.0, 0.0, 1
+        self.room = room
+        self.now, self.workers = 1.0, 1
 
     def play(self, seconds: int, *, left: int = 10**6, least_pages: int = 10) -> int:
         for _ in range(seconds):
             self.now += 1
-            self.done += min(self.workers * self.per_worker, self.limit)
+            for _ in range(10):
+                self.scaler.measured(0.4 * max(1.0, self.workers / self.room))
             self.workers = self.scaler.update(
-                self.now,
-                running=self.workers,
-                done=int(self.done),
-                left=left,
-                least_pages=least_pages,
+                self.now, running=self.workers, left=left, least_pages=least_pages
             )
         return self.workers
 
 
-def test_workers_grow_while_they_bring_more():
-    assert Played(1000, per_worker=2, limit=1e9).play(200) == 1000
+def test_workers_grow_while_pages_take_them_no_longer():
+    assert Played(1000).play(130) == 1000
 
 
-def test_workers_stop_growing_where_more_bring_nothing():
-    played = Played(1000, per_worker=1, limit=60)
-    played.play(120)
-    assert max(played.play(1) for _ in range(100)) <= 128
+def test_workers_shrink_where_more_of_them_only_wait():
+    played = Played(1000, room=60)
+    assert max(played.play(1) for _ in range(300)) <= 256
+    assert played.play(240) <= 100
 
 
 def test_workers_shrink_when_calls_are_refused():
-    played = Played(1000, per_worker=2, limit=1e9)
+    played = Played(1000)
     before = played.play(60)
     played.scaler.refused(played.now)
     assert played.play(1) < before
 
 
 def test_no_more_workers_are_wanted_than_pages_keep_busy():
-    played = Played(1000, per_worker=2, limit=1e9)
+    played = Played(1000)
     played.play(200)
     played.workers = 0
     assert played.play(1, left=25, least_pages=10) == 3

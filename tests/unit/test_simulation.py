@@ -318,3 +318,16 @@ def test_shares_of_faults_are_what_befalls_calls(memory_url):
     assert fates.total() == pytest.approx(300, abs=40)
     assert 12 < fates["slow"] < 55
     assert set(fates) >= {"well", "slow", "lost", "killed", "duplicated"}
+
+
+def test_workers_auto_ends_not_long_after_all_workers_at_once(tmp_path, memory_url):
+    def run(name: str, *, autoscale: bool, limit: int = 1000):
+        job = make_spec(tmp_path, f"{memory_url}/{name}", 30_000)
+        job = msgspec.structs.replace(job, workers=200, autoscale=autoscale)
+        return run_job(job, backend=SimulatedCloud(model=CloudModel(most_workers=limit), seed=5))
+
+    fixed, auto = run("fixed", autoscale=False), run("auto", autoscale=True)
+    assert (auto.done, auto.failed) == (30_000, 0)
+    assert auto.wall_s < fixed.wall_s + 120
+    throttled = run("throttled", autoscale=True, limit=40)
+    assert throttled.done == 30_000
