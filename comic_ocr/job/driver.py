@@ -147,10 +147,18 @@ class Driver:
                 f"{summary.remaining} pages are not accounted for; this is a fault of the program.",
                 hint="run the same command again: it reads exactly what is missing",
             )
-        self._log.flush()
+        self._flush_log()
         self._state.write_summary(summary)
         self._on_event(JobEnded(summary))
         return summary
+
+    def _flush_log(self) -> None:
+        """Write what is new of the record of calls; it is only shown, and must not stop a run."""
+        try:
+            self._log.flush()
+        except StorageError as error:
+            text = f"record of calls not written: {error.message}"
+            self._on_event(Trouble(text, self._tally.summary()))
 
     @contextmanager
     def _ended_properly(self) -> Iterator[None]:
@@ -354,7 +362,9 @@ class Driver:
 
     def _check_failures(self, pages: int, report: ChunkReport) -> None:
         self._breaker.add(pages, report.failures_by_code)
-        code = None if self._spec.keep_going else self._breaker.find_reason()
+        if self._spec.keep_going or not self._backlog.pages:
+            return
+        code = self._breaker.find_reason()
         if code is not None:
             raise TooManyFailuresError(
                 f"{self._breaker.describe(code)}.",
@@ -438,8 +448,8 @@ class Driver:
         if self._clock.now() < self._summary_due:
             return
         summary = self._tally.summary()
+        self._flush_log()
         try:
-            self._log.flush()
             self._state.write_summary(summary)
         except StorageError as error:
             self._on_event(Trouble(f"summary not written: {error.message}", summary))

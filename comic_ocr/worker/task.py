@@ -80,7 +80,7 @@ def _run(task: ChunkTask, started: float) -> ChunkReport:
     spec, chunk = task.spec, task.chunk
     _check_version(spec)
     store = open_store(spec.output)
-    pages = _read_slices(store, chunk)
+    pages = read_slices(store, chunk)
     seconds_left = _make_clock(spec, started)
     setup = EngineSetup(
         threads=spec.threads or available_cores(),
@@ -100,11 +100,11 @@ def _run(task: ChunkTask, started: float) -> ChunkReport:
     loop = PageLoop(store, steps, plan, should_stop=lambda: seconds_left() <= 0)
     outcome = loop.run(pages)
     wall_s = round(time.monotonic() - started, 3)
-    _write_ledger(store, task, _price_rows(task, outcome.rows, wall_s=wall_s, load_s=load_s))
-    return _report(chunk, outcome, load_s=load_s, wall_s=wall_s)
+    write_ledger(store, task, price_rows(task, outcome.rows, wall_s=wall_s, load_s=load_s))
+    return make_report(chunk, outcome, load_s=load_s, wall_s=wall_s)
 
 
-def _price_rows(
+def price_rows(
     task: ChunkTask, rows: Iterable[LedgerRow | None], *, wall_s: float, load_s: float
 ) -> list[LedgerRow]:
     """Return the rows of the pages that were reached, each with its part of the call's price."""
@@ -138,7 +138,8 @@ def _check_version(spec: WorkSpec) -> None:
         )
 
 
-def _read_slices(store: Store, chunk: ChunkRef) -> list[PageRef]:
+def read_slices(store: Store, chunk: ChunkRef) -> list[PageRef]:
+    """Return the pages of a chunk, from its plan object."""
     decoder = msgspec.json.Decoder(PageRef)
     parts = store.get_slices(chunk.plan_key, chunk.slices)
     return [page for part in parts for page in decoder.decode_lines(part)]
@@ -217,7 +218,8 @@ def _is_zombie(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "Z"
 
 
-def _write_ledger(store: Store, task: ChunkTask, rows: list[LedgerRow]) -> None:
+def write_ledger(store: Store, task: ChunkTask, rows: list[LedgerRow]) -> None:
+    """Write the rows of a call as its ledger object, or beside it where it ran before."""
     data = msgspec.json.Encoder().encode_lines(rows)
     key = ledger_key(task)
     if not store.put(key, data):
@@ -232,7 +234,10 @@ def ledger_key(task: ChunkTask) -> str:
     return f"{STATE_PREFIX}/ledger/{task.spec.run_id}/{name}.jsonl"
 
 
-def _report(chunk: ChunkRef, outcome: PagesOutcome, *, load_s: float, wall_s: float) -> ChunkReport:
+def make_report(
+    chunk: ChunkRef, outcome: PagesOutcome, *, load_s: float, wall_s: float
+) -> ChunkReport:
+    """Return what the driver needs to know of a call; times are seconds."""
     reached = [row for row in outcome.rows if row is not None]
     failures: dict[str, int] = {}
     for row in reached:

@@ -36,7 +36,7 @@ from comic_ocr.storage import open_store
 from comic_ocr.testing.simulation.faults import CloudModel, Fate, draw_page_times
 from comic_ocr.worker import ChunkTask
 from comic_ocr.worker.pages import PagesOutcome
-from comic_ocr.worker.task import _price_rows, _read_slices, _report, _write_ledger
+from comic_ocr.worker.task import make_report, price_rows, read_slices, write_ledger
 
 #: Times the memory of a call, that a page which wants more may need.
 _NEEDS = (1.5, 3.0, 6.0)
@@ -127,7 +127,7 @@ class PlayedWorker:
     def begin(self, now: float, epoch: float) -> None:
         """Read the plan and decide how the call goes; `epoch` is `now` since 1970."""
         self._began, self._epoch = now, epoch
-        self._pages = _read_slices(self._store, self._task.chunk)
+        self._pages = read_slices(self._store, self._task.chunk)
         self._found = self._look_for_pages()
         times = draw_page_times(self._model, self._fate, len(self._pages), self._random)
         self._ocr_s = np.round(times, 3).tolist()
@@ -250,7 +250,7 @@ class PlayedWorker:
         unreached: list[LedgerRow | None] = [None] * (len(self._pages) - len(self._rows))
         outcome = PagesOutcome(self._rows + unreached)
         took = {"load_s": self._model.load_s, "wall_s": self.wall_s}
-        _write_ledger(self._store, self._task, _price_rows(self._task, outcome.rows, **took))
-        report = _report(chunk, outcome, **took)
+        write_ledger(self._store, self._task, price_rows(self._task, outcome.rows, **took))
+        report = make_report(chunk, outcome, **took)
         memory_mb = self._task.memory_mb or self._model.memory_mb
         return msgspec.structs.replace(report, peak_memory_mb=memory_mb // 2)
