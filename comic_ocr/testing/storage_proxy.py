@@ -21,21 +21,18 @@ import http.client
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
-from types import TracebackType
-from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
 
+from comic_ocr.testing.loopback import ServerProcess
 from comic_ocr.testing.storage_wire import LIMIT_BYTES, Link, Message, read_request
 
 _CONTROL = "/_proxy/"  # no bucket has such a name
 _PARENT_CHECK_S = 0.5
-_TIMEOUT_S = 30.0
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,74 +148,27 @@ def _encode(status: int, body: bytes, content_type: str = "application/json") ->
     return head.encode() + body
 
 
-class StorageProxy:
+class StorageProxy(ServerProcess):
     """A running proxy; use it as a context manager, or call `stop`.
-
-    It ends with the process that started it, however that ends.
 
     Args:
         upstream: address of the store, http only.
     """
 
     def __init__(self, upstream: str) -> None:
-        command = [sys.executable, "-m", "comic_ocr.testing.storage_proxy"]
-        command += ["--upstream", upstream, "--parent", str(os.getpid())]
-        # A session of its own, so that an interrupt meant for the client does not end it.
-        self._process = subprocess.Popen(  # noqa: S603 (a fixed command line)
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-        )
-        line = self._process.stdout.readline().decode() if self._process.stdout else ""
-        if not line.startswith("listening on "):
-            self.stop()
-            raise RuntimeError(f"the proxy did not start; exit code {self._process.returncode}")
-        self.url = line.removeprefix("listening on ").strip()
+        super().__init__("comic_ocr.testing.storage_proxy", ["--upstream", upstream])
 
     def order(self, faults: Faults) -> None:
         """Replace what goes wrong; the row of numbers starts again from its seed."""
-        self._control("PUT", "faults", faults)
+        self._control("PUT", f"{_CONTROL}faults", faults)
 
     def go_away(self, seconds: float) -> None:
         """Answer everything with 503 SlowDown for that long; 0 ends it."""
-        self._control("PUT", "away", seconds)
+        self._control("PUT", f"{_CONTROL}away", seconds)
 
     def account(self) -> dict[str, int]:
         """Return how many requests came, and how many met each fault."""
-        return dict(self._control("GET", "account"))
-
-    def _control(self, method: str, name: str, value: Any = None) -> dict[str, Any]:
-        address = urlsplit(self.url)
-        connection = http.client.HTTPConnection(
-            address.hostname or "", address.port, timeout=_TIMEOUT_S
-        )
-        with contextlib.closing(connection):
-            connection.request(method, _CONTROL + name, msgspec.json.encode(value))
-            response = connection.getresponse()
-            found = msgspec.json.decode(response.read(), type=dict[str, Any])
-        if response.status != 200:
-            raise ValueError(f"{method} {name}: {found['error']}")
-        return found
-
-    def stop(self) -> None:
-        """End it; once is enough."""
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+        return dict(self._control("GET", f"{_CONTROL}account"))
 
 
 async def _serve(proxy: _Proxy, parent: int) -> None:

@@ -113,7 +113,7 @@ def test_a_store_that_stays_away_is_a_storage_error(
 
 def test_an_order_that_is_none_is_refused(proxy: StorageProxy) -> None:
     with pytest.raises(ValueError, match="faults"):
-        proxy._control("PUT", "faults", {"busi": 0.5})
+        proxy._control("PUT", "/_proxy/faults", {"busi": 0.5})
 
 
 def test_the_proxy_ends_with_its_parent() -> None:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlsplit
-
-import msgspec
+from typing import Any
 
 from comic_ocr.testing.api_server.truth import Truths
+from comic_ocr.testing.loopback import ServerProcess
 
-_TIMEOUT_S = 30.0
 
-
-class ApiServer:
+class ApiServer(ServerProcess):
     """A running server; use it as a context manager, or call `stop`.
 
     It ends with the process that started it, however that ends.
@@ -44,35 +35,17 @@ class ApiServer:
         logprobs: bool = True,
         schema: bool = True,
     ) -> None:
-        command = [sys.executable, "-m", "comic_ocr.testing.api_server", "--port", "0"]
-        command += ["--parent", str(os.getpid()), "--dialect", dialect]
-        command += ["--delay-s", str(delay_s), "--cost-usd", str(cost_usd)]
-        command += [] if logprobs else ["--no-logprobs"]
-        command += [] if schema else ["--no-schema"]
-        # A session of its own, so that an interrupt meant for the client does not end it.
-        self._process = subprocess.Popen(  # noqa: S603 (a fixed command line)
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-        )
+        arguments = ["--port", "0", "--dialect", dialect]
+        arguments += ["--delay-s", str(delay_s), "--cost-usd", str(cost_usd)]
+        arguments += [] if logprobs else ["--no-logprobs"]
+        arguments += [] if schema else ["--no-schema"]
+        super().__init__("comic_ocr.testing.api_server", arguments)
         try:
-            self.url = self._read_url()
             self.know(truth or {})
             self.order(faults)
         except BaseException:
             self.stop()
             raise
-
-    def _read_url(self) -> str:
-        if self._process.stdout is None:
-            raise RuntimeError("the server has no output to read its address from")
-        line = self._process.stdout.readline().decode()
-        if not line.startswith("listening on "):
-            raise RuntimeError(f"the server did not start; exit code {self._process.wait()}")
-        return line.removeprefix("listening on ").strip()
-
-    @property
-    def pid(self) -> int:
-        """The id of its process."""
-        return self._process.pid
 
     def account(self) -> dict[str, Any]:
         """Return what was asked and answered since the start or the last `reset`."""
@@ -93,40 +66,3 @@ class ApiServer:
             ValueError: a rule is not one.
         """
         self._control("PUT", "/_faults", faults)
-
-    def stop(self) -> None:
-        """End it; once is enough."""
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _control(self, method: str, path: str, value: Any = None) -> dict[str, Any]:
-        address = urlsplit(self.url)
-        connection = http.client.HTTPConnection(
-            address.hostname or "", address.port, timeout=_TIMEOUT_S
-        )
-        try:
-            connection.request(method, path, msgspec.json.encode(value))
-            response = connection.getresponse()
-            found = msgspec.json.decode(response.read(), type=dict[str, Any])
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise ValueError(f"{method} {path}: {found['error']}")
-        return found
