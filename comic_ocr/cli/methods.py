@@ -22,8 +22,12 @@ def methods(as_json: bool) -> None:
         click.echo(f"{row['name']}: {row['summary']}")
         click.echo(f"  ready:     {'yes' if row['ready'] else 'no; ' + row['needs']}")
         click.echo(f"  runs on:   {', '.join(row['runs_on'])}")
-        unit = "seconds a page" if row["runs_on"] == ("api",) else "core-seconds a page"
-        click.echo(f"  price:     {row['price']}; about {row['typical_s']:g} {unit}")
+        work = (
+            ""
+            if row["runs_on"] == ("api",)
+            else f"; about {row['typical_s']:g} core-seconds a page"
+        )
+        click.echo(f"  price:     {row['price']}{work}")
         click.echo(f"  languages: {' '.join(row['languages']) or 'any'}")
         click.echo(f"  options:   {row['options'] or 'none'}")
 

@@ -135,7 +135,8 @@ class Method:
     price: str = "compute only"
     #: options → dollars of it, as far as they are known before; None where they are not
     page_usd: Callable[[Any], float | None] = lambda _options: 0.0
-    #: seconds of one core for a typical comic page; measured, see docs/reference/methods.md
+    #: seconds of one core for a typical comic page; measured, see docs/reference/methods.md. Of an
+    #: API a first guess of the seconds until it answers
     typical_s: float = 1.0
     #: seconds to import and load, once per call
     load_s: float = 1.0

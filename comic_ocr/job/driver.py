@@ -139,7 +139,7 @@ class Driver:
 
     def _finish(self, end: RunEnd) -> JobSummary:
         for call in self._running:
-            self._tally.add_superseded(None, self._clock.now() - call.since)
+            self._tally.add_superseded(None)
             self._log.add(self._record(call, "superseded"))
         summary = self._tally.summary(end)
         if summary.remaining and end == "finished":
@@ -303,13 +303,13 @@ class Driver:
         now = self._clock.now()
         self._log.add(self._record(call, _name_outcome(call, result), result))
         if call.superseded:
-            self._tally.add_superseded(result.report, now - call.since)
+            self._tally.add_superseded(result.report)
         elif result.report is not None:
             self._running.settle(call)
             self._pace.add(now - call.since, self._expect_s(call.chunk))
             self._count(call.chunk, result.report)
         elif result.loss is not None:
-            self._tally.add_lost(now - call.since)
+            self._tally.lost += 1
             if not self._running.find_others(call):
                 self._running.settle(call)
                 self._recover(call.chunk, result.loss)

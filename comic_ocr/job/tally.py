@@ -37,8 +37,6 @@ class Tally:
     api_usd: float = 0.0
     peak_memory_mb: int = 0
     failures_by_code: dict[str, int] = field(default_factory=dict)
-    #: of calls that were lost, or that their backup overtook
-    lost_s: float = 0.0
     compute_usd: float = 0.0
     calls: int = 0
     started: float = 0.0
@@ -70,15 +68,9 @@ class Tally:
         self.failed += 1
         self.failures_by_code[code] = self.failures_by_code.get(code, 0) + 1
 
-    def add_lost(self, waited_s: float) -> None:
-        """Count the time of a call that ended without a report: it is paid all the same."""
-        self.lost += 1
-        self.lost_s += waited_s
-
-    def add_superseded(self, report: ChunkReport | None, waited_s: float) -> None:
-        """Count the time of a call whose pages the other copy has accounted for."""
+    def add_superseded(self, report: ChunkReport | None) -> None:
+        """Count a call whose pages another copy has accounted for, and what an API took for it."""
         self.superseded += 1
-        self.lost_s += report.wall_s if report else waited_s
         self.api_usd += report.cost_usd if report else 0.0
 
     def pay_call(self, worker_s: float, memory_mb: int) -> float:
